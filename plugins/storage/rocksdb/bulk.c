@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "options_private.h"
+#include "write_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Ingestion outruns compaction when it goes on for long, and each file that waits for compaction
+   makes every query slower: then the writer waits, and its chain with it. */
+#define WAIT_STEP_NS 5000000
+#define WAIT_STEPS   1000
+/* Keys lie in the order of records, and are wanted in their own. */
+#define PREFETCH 8
+/* Files that are built at once. */
+#define PARTS_MAX 2
+
+typedef void (*sst_fn)(rocksdb_sstfilewriter_t *, const char *, size_t, const char *, size_t,
+                       char **);
+
+/* An SST file: a part of what the writer holds. */
+struct part {
+  const struct store *store;
+  struct writer *writer;
+  void (*fill)(struct writer *, rocksdb_sstfilewriter_t *, char **error); /* sorts, then adds */
+  char *path;
+  char *error; /* of RocksDB; NULL: it is built */
+};
+
+static void add_items(rocksdb_sstfilewriter_t *sst, const struct item *items, size_t count,
+                      sst_fn add, char **error)
+{
+  for (size_t i = 0; i < count && *error == NULL; i++) {
+    item_prefetch(items, count, i + PREFETCH);
+    add(sst, (const char *)items[i].key, items[i].key_len,
+        (const char *)items[i].key + items[i].key_len, items[i].value_len, error);
+  }
+}
+
+static void fill_names(struct writer *w, rocksdb_sstfilewriter_t *sst, char **error)
+{
+  writer_sort_names(w);
+  add_items(sst, w->names, w->names_count, rocksdb_sstfilewriter_put, error);
+}
+
+static void fill_forward(struct writer *w, rocksdb_sstfilewriter_t *sst, char **error)
+{
+  writer_sort_forward(w);
+  add_items(sst, w->forward, w->count, rocksdb_sstfilewriter_merge, error);
+}
+
+/* And the counters, whose space follows. */
+static void fill_reverse(struct writer *w, rocksdb_sstfilewriter_t *sst, char **error)
+{
+  writer_sort_reverse(w);
+  add_items(sst, w->reverse, w->count, rocksdb_sstfilewriter_put, error);
+  add_items(sst, w->stats, w->stats_count, rocksdb_sstfilewriter_merge, error);
+}
+
+static void *build(void *arg)
+{
+  struct part *part = arg;
+  const struct store *s = part->store;
+  rocksdb_sstfilewriter_t *sst = rocksdb_sstfilewriter_create(s->env_options, s->sst_options);
+  rocksdb_sstfilewriter_open(sst, part->path, &part->error);
+  if (part->error == NULL)
+    part->fill(part->writer, sst, &part->error);
+  if (part->error == NULL)
+    rocksdb_sstfilewriter_finish(sst, &part->error);
+  rocksdb_sstfilewriter_destroy(sst);
+  return NULL;
+}
+
+/* The first in this thread, the other in one of its own, if there can be one. */
+static void build_all(struct part *parts, size_t count)
+{
+  pthread_t thread;
+  bool threaded = count > 1 && pthread_create(&thread, NULL, build, &parts[1]) == 0;
+  build(&parts[0]);
+  if (threaded)
+    pthread_join(thread, NULL);
+  else if (count > 1)
+    build(&parts[1]);
+}
+
+static void wait_for_compaction(const struct store *s)
+{
+  const struct timespec step = {.tv_nsec = WAIT_STEP_NS};
+  for (int i = 0; i < WAIT_STEPS; i++) {
+    if (db_number(s, "rocksdb.num-files-at-level0") < OPTIONS_WAITING_FILES &&
+        db_names_number(s, "rocksdb.num-files-at-level0") < OPTIONS_WAITING_FILES)
+      return;
+    nanosleep(&step, NULL);
+  }
+}
+
+static bool choose_paths(struct store *s, struct part *parts, size_t count)
+{
+  size_t room = strlen(s->ingest_dir) + 32;
+  bool ok = true;
+  for (size_t i = 0; i < count; i++) {
+    parts[i].path = malloc(room);
+    if (parts[i].path == NULL)
+      ok = false;
+    else
+      snprintf(parts[i].path, room, "%s/%" PRIuFAST64 ".sst", s->ingest_dir,
+               atomic_fetch_add(&s->file, 1));
+  }
+  return ok;
+}
+
+/* All of the files or none. */
+static enum cof_result ingest_built(struct store *s, const struct part *parts, size_t count,
+                                    rocksdb_column_family_handle_t *family, struct cof_error *err)
+{
+  const char *paths[PARTS_MAX];
+  char *error = NULL;
+  for (size_t i = 0; i < count; i++)
+    paths[i] = parts[i].path;
+  wait_for_compaction(s);
+  rocksdb_ingest_external_file_cf(s->db, family, paths, count, s->ingest_options, &error);
+  return error == NULL ? COF_OK : db_error(error, "cannot ingest a file", err);
+}
+
+/* The first error, the others freed. */
+static enum cof_result build_result(const struct part *parts, size_t count, struct cof_error *err)
+{
+  enum cof_result result = COF_OK;
+  for (size_t i = 0; i < count; i++) {
+    if (parts[i].error == NULL)
+      continue;
+    if (result == COF_OK)
+      result = db_error(parts[i].error, "cannot build a file to ingest", err);
+    else
+      rocksdb_free(parts[i].error);
+  }
+  return result;
+}
+
+static enum cof_result ingest(struct store *s, struct part *parts, size_t count,
+                              rocksdb_column_family_handle_t *family, struct cof_error *err)
+{
+  enum cof_result result = COF_OK;
+  if (choose_paths(s, parts, count)) {
+    build_all(parts, count);
+    result = build_result(parts, count, err);
+    if (result == COF_OK)
+      result = ingest_built(s, parts, count, family, err);
+    for (size_t i = 0; i < count && result != COF_OK; i++)
+      unlink(parts[i].path);
+  } else {
+    result = cof_fail(err, COF_RETRY, "out of memory");
+  }
+  for (size_t i = 0; i < count; i++)
+    free(parts[i].path);
+  return result;
+}
+
+/* The forward index first: a name without records says nothing, records without their name would
+   not be found by it. */
+enum cof_result bulk_write(struct store *s, struct writer *w, struct cof_error *err)
+{
+  struct part names = {.store = s, .writer = w, .fill = fill_names};
+  struct part both[PARTS_MAX] = {{.store = s, .writer = w, .fill = fill_forward},
+                                 {.store = s, .writer = w, .fill = fill_reverse}};
+  enum cof_result result = COF_OK;
+  if (s->names != NULL && w->names_count != 0)
+    result = ingest(s, &names, 1, s->names, err);
+  return result == COF_OK ? ingest(s, both, PARTS_MAX, s->family, err) : result;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "write_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "keys_private.h"
+#include "names_private.h"
+#include "value_private.h"
+
+#define CHUNK_SIZE ((size_t)1024 * 1024)
+#define KEEP_BYTES ((size_t)64 * 1024 * 1024)
+
+struct chunk {
+  struct chunk *next;
+  size_t size;
+  uint8_t bytes[];
+};
+
+struct writer *writer_create(void)
+{
+  return calloc(1, sizeof(struct writer));
+}
+
+static void free_chunks(struct chunk **link)
+{
+  for (struct chunk *next, *c = *link; c != NULL; c = next) {
+    next = c->next;
+    free(c);
+  }
+  *link = NULL;
+}
+
+void writer_destroy(struct writer **writer)
+{
+  struct writer *w = *writer;
+  if (w == NULL)
+    return;
+  free_chunks(&w->chunks);
+  free(w->forward);
+  free(w->reverse);
+  free(w->scratch);
+  free(w->names);
+  free(w->stats);
+  free(w->refused);
+  free(w);
+  *writer = NULL;
+}
+
+void writer_clear(struct writer *w)
+{
+  size_t kept = 0;
+  for (struct chunk **link = &w->chunks; *link != NULL; link = &(*link)->next) {
+    kept += (*link)->size;
+    if (kept > KEEP_BYTES) {
+      free_chunks(link);
+      break;
+    }
+  }
+  w->current = w->chunks;
+  w->used = 0;
+  w->bytes = 0;
+  w->count = 0;
+  w->names_count = 0;
+  w->stats_count = 0;
+  w->refused_count = 0;
+}
+
+/* At least `need` octets at the end of the arena; arena_commit() takes what was used of them. */
+static uint8_t *arena_reserve(struct writer *w, size_t need)
+{
+  if (w->current != NULL && w->current->size - w->used >= need)
+    return w->current->bytes + w->used;
+  struct chunk **link = w->current != NULL ? &w->current->next : &w->chunks;
+  if (*link == NULL || (*link)->size < need) {
+    size_t size = need > CHUNK_SIZE ? need : CHUNK_SIZE;
+    struct chunk *c = malloc(sizeof *c + size);
+    if (c == NULL)
+      return NULL;
+    c->size = size;
+    c->next = *link;
+    *link = c;
+  }
+  w->current = *link;
+  w->used = 0;
+  return w->current->bytes;
+}
+
+static void arena_commit(struct writer *w, size_t len)
+{
+  w->used += len;
+  w->bytes += len;
+}
+
+static bool make_room(struct writer *w, size_t count)
+{
+  if (count <= w->room && (w->names != NULL || !w->with_names))
+    return true;
+  if (count < w->room)
+    count = w->room;
+  free(w->forward);
+  free(w->reverse);
+  free(w->scratch);
+  free(w->names);
+  w->room = 0;
+  w->forward = malloc(count * sizeof *w->forward);
+  w->reverse = malloc(count * sizeof *w->reverse);
+  w->scratch = malloc(2 * count * sizeof *w->scratch);
+  w->names = w->with_names ? malloc(2 * count * sizeof *w->names) : NULL;
+  if (w->forward == NULL || w->reverse == NULL || w->scratch == NULL ||
+      (w->with_names && w->names == NULL))
+    return false;
+  w->room = count;
+  return true;
+}
+
+static bool refuse(struct writer *w, size_t index, const char *reason)
+{
+  if (w->refused_count == w->refused_room) {
+    size_t room = w->refused_room != 0 ? 2 * w->refused_room : 64;
+    struct refused *refused = realloc(w->refused, room * sizeof *refused);
+    if (refused == NULL)
+      return false;
+    w->refused = refused;
+    w->refused_room = room;
+  }
+  w->refused[w->refused_count++] = (struct refused){index, reason};
+  return true;
+}
+
+/* A key of the forward index, unless it is that of the name before; `before` is an item of the same
+   class. */
+static bool encode_name(struct writer *w, enum names_class class, const uint8_t *name, size_t len,
+                        struct item *before)
+{
+  uint8_t *key = arena_reserve(w, 1 + len);
+  if (key == NULL)
+    return false;
+  key[0] = (uint8_t) class;
+  if (key_name_flip(name, len, key + 1) == 0 ||
+      (before->key_len == 1 + len && memcmp(before->key, key, 1 + len) == 0))
+    return true;
+  arena_commit(w, 1 + len);
+  *before = (struct item){.key = key, .key_len = (uint32_t)(1 + len)};
+  w->names[w->names_count++] = *before;
+  return true;
+}
+
+/* The names of the record encoded last. */
+static bool encode_names(struct writer *w, struct item before[2])
+{
+  const struct item *forward = &w->forward[w->count - 1], *reverse = &w->reverse[w->count - 1];
+  struct key_forward_parts f;
+  struct key_reverse_parts r;
+  if (!key_forward_split(forward->key, forward->key_len, &f) ||
+      !encode_name(w, NAMES_OWNER, f.name, f.name_len, &before[0]))
+    return false;
+  return !key_reverse_split(reverse->key, reverse->key_len, &r) || r.class != KEY_NAME ||
+         encode_name(w, NAMES_TARGET, r.target, r.target_len, &before[1]);
+}
+
+/* Forward key, its value, reverse key: one behind the other in the arena. */
+static bool encode_record(struct writer *w, size_t index, const struct cof_record *r)
+{
+  if (!change_valid(r))
+    return refuse(w, index, "times or counts are out of range");
+  size_t room = key_forward_bound(r) + CHANGE_MAX, forward_len, reverse_len;
+  uint8_t *forward = arena_reserve(w, room + key_reverse_bound(r));
+  if (forward == NULL)
+    return false;
+  const char *reason = key_pair(r, forward, &forward_len, forward + room, &reverse_len);
+  if (reason != NULL)
+    return refuse(w, index, reason);
+  size_t value_len = change_put(forward + forward_len, r);
+  uint8_t *reverse = forward + forward_len + value_len;
+  memmove(reverse, forward + room, reverse_len);
+  arena_commit(w, forward_len + value_len + reverse_len);
+  w->forward[w->count] = (struct item){
+      .key = forward, .key_len = (uint32_t)forward_len, .value_len = (uint32_t)value_len};
+  w->reverse[w->count] = (struct item){.key = reverse, .key_len = (uint32_t)reverse_len};
+  w->count++;
+  return true;
+}
+
+static bool encode_counter(struct writer *w, const char *key, size_t key_len, uint64_t counter)
+{
+  if (counter == 0)
+    return true;
+  uint8_t *p = arena_reserve(w, 1 + key_len + VARINT_MAX);
+  if (p == NULL)
+    return false;
+  p[0] = KEY_STATS;
+  memcpy(p + 1, key, key_len);
+  size_t value_len = varint_put(p + 1 + key_len, counter);
+  arena_commit(w, 1 + key_len + value_len);
+  w->stats[w->stats_count++] =
+      (struct item){.key = p, .key_len = (uint32_t)(1 + key_len), .value_len = (uint32_t)value_len};
+  return true;
+}
+
+static bool encode_counters(struct writer *w, const struct cof_batch *batch)
+{
+  const struct cof_tally *tallies;
+  size_t count = cof_batch_tallies(batch, &tallies);
+  if (count + 1 > w->stats_room) {
+    free(w->stats);
+    w->stats = malloc(2 * (count + 1) * sizeof *w->stats);
+    w->stats_room = w->stats != NULL ? count + 1 : 0;
+    if (w->stats == NULL)
+      return false;
+  }
+  if (!encode_counter(w, "o", 1, cof_batch_observations(batch)))
+    return false;
+  for (size_t i = 0; i < count; i++) {
+    char key[1 + COF_SENSOR_MAX] = "s";
+    size_t len = tallies[i].sensor_len < COF_SENSOR_MAX ? tallies[i].sensor_len : COF_SENSOR_MAX;
+    memcpy(key + 1, tallies[i].sensor_id, len);
+    if (!encode_counter(w, key, 1 + len, tallies[i].records))
+      return false;
+  }
+  items_sort(w->stats, w->stats_count, w->stats + w->stats_room);
+  return true;
+}
+
+bool writer_encode(struct writer *w, const struct cof_batch *batch)
+{
+  size_t count = cof_batch_count(batch);
+  struct item before[2] = {{.key_len = 0}, {.key_len = 0}};
+  if (!make_room(w, count))
+    return false;
+  for (size_t i = 0; i < count; i++) {
+    const struct cof_record *r = cof_batch_at(batch, i);
+    size_t encoded = w->count;
+    if (r->verdict == COF_KEEP && !encode_record(w, i, r))
+      return false;
+    if (w->with_names && w->count > encoded && !encode_names(w, before))
+      return false;
+  }
+  return encode_counters(w, batch);
+}
+
+void writer_sort_forward(struct writer *w)
+{
+  items_sort(w->forward, w->count, w->scratch);
+}
+
+void writer_sort_reverse(struct writer *w)
+{
+  items_sort(w->reverse, w->count, w->scratch + w->room);
+}
+
+void writer_sort_names(struct writer *w)
+{
+  items_sort(w->names, w->names_count, w->scratch);
+  size_t n = 0;
+  for (size_t i = 0; i < w->names_count; i++) {
+    const struct item *last = n > 0 ? &w->names[n - 1] : NULL, *it = &w->names[i];
+    if (last == NULL || last->key_len != it->key_len ||
+        memcmp(last->key, it->key, it->key_len) != 0)
+      w->names[n++] = *it;
+  }
+  w->names_count = n;
+}

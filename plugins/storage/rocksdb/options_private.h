@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/**
+ * @file
+ * How RocksDB is set up.
+ */
+#ifndef ROCKSDB_OPTIONS_PRIVATE_H
+#define ROCKSDB_OPTIONS_PRIVATE_H
+
+#include "store_private.h"
+
+/** Files without order among each other beyond which writes wait for compaction. */
+#define OPTIONS_WAITING_FILES 128
+
+/** Options of the database; the caller destroys them. */
+rocksdb_options_t *options_database(const struct conf *conf, rocksdb_cache_t *cache);
+
+/** Options of SST files built for ingestion; the caller destroys them. */
+rocksdb_options_t *options_sst(const struct conf *conf, rocksdb_cache_t *cache);
+
+#endif
