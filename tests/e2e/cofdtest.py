@@ -289,6 +289,20 @@ class World:
               % (" ".join(arguments), shorten(result.stderr)))
         return result
 
+    def wait_read(self, *paths, instance="in"):
+        """Wait until an input that follows files has read these to their ends, and remembers that
+        it heard so of all of their records: then these are stored, and outputs were told."""
+        def place(path):
+            try:
+                with open(self.path("state", instance + ".positions"), encoding="utf-8") as lines:
+                    fields = [line.split(" ") for line in lines]
+            except FileNotFoundError:
+                return None
+            inode = str(os.stat(path).st_ino)
+            return next((int(known[2]) for known in fields[1:] if known[1] == inode), None)
+        for path in paths:
+            until(lambda p=path: place(p) == os.path.getsize(p), "%s to be read" % path)
+
     def end(self):
         """Stop what runs; returns what was wrong."""
         wrong = []

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The logs of three sensors as inputs: followed over rotation and kill -9, standard input, sockets."""
+import glob
 import gzip
 import json
 import os
@@ -10,7 +11,7 @@ import stat
 import subprocess
 import time
 
-from cofdtest import SANITIZED, case, check, equal, main, until
+from cofdtest import DEADLINE, SANITIZED, case, check, equal, main, until
 
 ROUNDS = 3 if SANITIZED else 5
 CHUNK = int(os.environ.get("COFD_TEST_LINES", "300"))
@@ -121,6 +122,7 @@ def followed(world, sensor):
     equal(counter(server, "rejected"), 0, "rejected")
     no_clients(server)
     # What was read to its end is not read again, and what comes then is.
+    world.wait_read(*glob.glob(path + "*"))
     before = server.info()["stats"]
     server.stop()
     server = world.serve(conf)
@@ -292,11 +294,11 @@ def no_socket(world):
         equal(text.read(), "precious", "content")
 
 
-@case("passivedns-log: TCP, bounded in connections, silence, and broken lines")
+@case("passivedns-log: TCP, bounded in connections, and broken lines")
 def passivedns_tcp(world):
     conf = world.conf(plugin="passivedns-log",
                       input="listen = 127.0.0.1:0\nmax_peers = 2\nmax_line = 2K\n"
-                            "socket = %s\npeer_timeout = 2s" % world.path("p.sock"))
+                            "socket = %s\npeer_timeout = 0" % world.path("p.sock"))
     server = world.serve(conf)
     port = int(server.wait_log(r"taking lines on tcp 127\.0\.0\.1:(\d+)").group(1))
 
@@ -319,13 +321,23 @@ def passivedns_tcp(world):
         send(second, [Passivedns.line("cut.example", "192.0.2.8")[:-3]])
         second.close()
         until(lambda: counter(server, "rejected") == 2, "a line that was cut off to be rejected")
-        # Silence is ended.
-        equal(first.recv(10), b"", "what a silent connection gets")
     until(lambda: counter(server, "peers") == 0, "connections to end")
     with connect() as again:
         send(again, [Passivedns.line("again.example", "192.0.2.7")])
         until(lambda: names(server, 7) == ["again.example"], "a new connection")
     no_clients(server)
+
+
+@case("passivedns-log: a connection that is silent for peer_timeout is ended")
+def passivedns_silence(world):
+    server = world.serve(world.conf(plugin="passivedns-log",
+                                    input="listen = 127.0.0.1:0\npeer_timeout = 1s"))
+    port = int(server.wait_log(r"taking lines on tcp 127\.0\.0\.1:(\d+)").group(1))
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as peer:
+        send(peer, [Passivedns.line("before.example", "192.0.2.9")])
+        equal(peer.recv(10), b"", "what a silent connection gets")
+    until(lambda: names(server, 9) == ["before.example"], "the line before the silence")
+    until(lambda: counter(server, "peers") == 0, "the connection to end")
 
 
 @case("back-pressure: a peer that sends faster than the storage takes is held, and nothing is lost")
