@@ -72,9 +72,11 @@ static struct cof_record *slot_record(const struct window *w, uint64_t slot)
 static bool grow(struct window *w)
 {
   size_t mask = w->mask * 2 + 1;
-  uint64_t *slots = calloc(mask + 1, sizeof *slots);
+  uint64_t *slots = malloc((mask + 1) * sizeof *slots);
   if (slots == NULL)
     return false;
+  /* Not calloc(): pages that are read before they are written are faulted in twice. */
+  memset(slots, 0, (mask + 1) * sizeof *slots);
   size_t count = cof_batch_count(w->records);
   for (size_t i = 0; i < count; i++) {
     uint64_t hash = cof_batch_at(w->records, i)->hash;

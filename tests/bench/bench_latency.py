@@ -63,7 +63,7 @@ class Asked:
                           "follow = yes", "[storage.db]", "plugin = rocksdb", "path = " + db,
                           "[output.api]", "plugin = rest", "listen = 127.0.0.1:%d" % port,
                           "[chain.main]", "route = pipe -> db -> api")
-        self.process = subprocess.Popen([os.path.join(bench.build, "core/cofd"), "run", "-c", conf],
+        self.process = subprocess.Popen([os.path.join(bench.build, "prefix/sbin/cofd"), "run", "-c", conf],
                                         env=bench.env, stdin=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
         self.await_stored(0)
@@ -111,7 +111,7 @@ def once(bench, sources, script):
         os.mkfifo(pipe)
     conf = bench.conf("latency-import.conf", "[storage.db]", "plugin = rocksdb", "path = " + db,
                       "[output.api]", "plugin = rest", "[chain.main]", "route = db -> api")
-    subprocess.run([os.path.join(bench.build, "core/cofd"), "import", "-c", conf, sources[0]],
+    subprocess.run([os.path.join(bench.build, "prefix/sbin/cofd"), "import", "-c", conf, sources[0]],
                    env=bench.env, capture_output=True, check=True)
     cofd = Asked(bench, pipe, db)
     cofd.ask(script)
@@ -147,7 +147,7 @@ class Alone:
 
     def __init__(self, build, rounds, tmp):
         self.build, self.rounds, self.tmp = os.path.abspath(build), rounds, tmp
-        self.env = dict(os.environ, COFD_PLUGIN_PATH=os.path.join(self.build, "plugins"))
+        self.env = dict(os.environ, COFD_PLUGIN_PATH=os.path.join(self.build, "prefix/lib/cofd"))
 
     def conf(self, name, *lines):
         path = os.path.join(self.tmp, name)

@@ -132,8 +132,10 @@ class Bench:
         os.makedirs(self.data, exist_ok=True)
         self.tmp = tempfile.mkdtemp(prefix="run-", dir=self.data)
         self.env = dict(os.environ, COFD_PLUGIN_PATH=":".join((
-            os.path.join(self.build, "plugins"), os.path.join(self.build, "tests/bench"))))
-        self.cofd = os.path.join(self.build, "core/cofd")
+            os.path.join(self.build, "prefix/lib/cofd"),
+            os.path.join(self.build, "tests/bench"))))
+        # As installed: what libtool leaves in the build tree is a script that starts it.
+        self.cofd = os.path.join(self.build, "prefix/sbin/cofd")
         self.rows, self.texts = [], []
 
     def close(self):
