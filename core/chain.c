@@ -652,8 +652,19 @@ static void *fold_main(void *arg)
 
 /* --- life ---------------------------------------------------------------------------------- */
 
+/* What each sensor saw, where a storage keeps it. */
+static void ask_sensors(struct chain *c)
+{
+  for (size_t i = 0; i < c->storages_count; i++)
+    if (host_storage_lacks(c->storages[i], COF_CAP_SENSOR) == NULL) {
+      window_by_sensor(c->windows[0]);
+      window_by_sensor(c->windows[1]);
+    }
+}
+
 bool chain_start(struct chain *c)
 {
+  ask_sensors(c);
   int e = pthread_create(&c->write_thread, NULL, write_main, c);
   c->write_started = e == 0;
   if (e == 0) {

@@ -40,7 +40,7 @@ void chain_destroy(struct chain **chain);
 /** Tell an output with stored() what is written. Before the start. @return false: out of memory */
 bool chain_tap(struct chain *chain, struct instance *output);
 
-/** Start its threads. @return false with the reason logged */
+/** Start its threads, with its storages started. @return false with the reason logged */
 bool chain_start(struct chain *chain);
 
 /** See cof_emit(); `wait_ms` 0 does not wait. Any thread. */

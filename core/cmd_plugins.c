@@ -38,7 +38,8 @@ static const struct {
                  {COF_CAP_FENCES, "time-fences"},
                  {COF_CAP_RESUME, "resume"},
                  {COF_CAP_NEW, "new"},
-                 {COF_CAP_BAILIWICK, "bailiwick"}};
+                 {COF_CAP_BAILIWICK, "bailiwick"},
+                 {COF_CAP_SENSOR, "sensor"}};
 
 static size_t wider(size_t width, const char *text)
 {

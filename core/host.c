@@ -267,6 +267,7 @@ static const struct need {
     {COF_CAP_RESUME, "resuming"},
     {COF_CAP_NEW, "telling what is new"},
     {COF_CAP_BAILIWICK, "filtering by bailiwick"},
+    {COF_CAP_SENSOR, "filtering by sensor"},
 };
 
 const char *host_storage_lacks(struct instance *storage, uint64_t need)
@@ -317,7 +318,8 @@ static enum cof_result check_query(struct instance *storage, const struct cof_qu
   if (need == 0)
     return cof_fail(err, COF_REJECT, "unknown kind of query %d", (int)q->kind);
   need |= (q->rrtypes != NULL ? COF_CAP_RRTYPE : 0) | (fenced(q) ? COF_CAP_FENCES : 0) |
-          (q->token != NULL ? COF_CAP_RESUME : 0) | (q->bailiwick != NULL ? COF_CAP_BAILIWICK : 0);
+          (q->token != NULL ? COF_CAP_RESUME : 0) | (q->bailiwick != NULL ? COF_CAP_BAILIWICK : 0) |
+          (q->sensor_id != NULL ? COF_CAP_SENSOR : 0);
   const char *missing = host_storage_lacks(storage, need);
   if (missing != NULL)
     return cof_fail(err, COF_UNSUPPORTED, "%s (plugin %s) does not offer %s", storage->source,

@@ -22,6 +22,7 @@ struct window {
   struct cof_batch *records;
   struct cof_batch *parts; /* of records of several paths; their texts lie in `records` */
   bool split;
+  bool by_sensor;
   uint64_t *slots;
   size_t mask;
   size_t max_records, max_bytes;
@@ -167,6 +168,24 @@ static bool fold_part(struct window *w, struct cof_record *whole, const struct c
   return add_part(w, whole, r);
 }
 
+/* --- observations of one tuple by several sensors ------------------------------------------- */
+
+void window_by_sensor(struct window *w)
+{
+  w->by_sensor = true;
+}
+
+/* A place for what a sensor saw, before anything is folded that cannot be taken back. */
+static bool place_sight(struct window *w, struct cof_record *into, const struct cof_record *r,
+                        struct cof_record **sight)
+{
+  *sight = NULL;
+  if (__builtin_expect(!w->by_sensor, 1) || r->sensor_len == 0)
+    return true;
+  *sight = cof_batch_sight(w->records, into, r->sensor_id, r->sensor_len);
+  return *sight != NULL;
+}
+
 /* All of a record or, without memory, nothing of it: it comes again for the next window. */
 static bool fold_one(struct window *w, struct cof_record *r, struct window_counts *counts)
 {
@@ -174,20 +193,24 @@ static bool fold_one(struct window *w, struct cof_record *r, struct window_count
     return false;
   uint64_t *slot = find(w, r);
   bool there = *slot != 0;
+  struct cof_record *sight;
   size_t before = cof_batch_count(w->records);
   if (!there && !append(w, r, slot))
     return false;
   struct cof_record *into = slot_record(w, *slot);
   /* A place for the tally first, since a part that is folded cannot be taken back. */
   bool other_path = __builtin_expect(into->via != r->via, 0) && w->split;
-  if (other_path &&
-      !(cof_batch_tally(w->records, r->sensor_id, r->sensor_len, 0) && fold_part(w, into, r)))
+  if (other_path && !(cof_batch_tally(w->records, r->sensor_id, r->sensor_len, 0) &&
+                      place_sight(w, into, r, &sight) && fold_part(w, into, r)))
     return false;
-  if (!cof_batch_tally(w->records, r->sensor_id, r->sensor_len, 1)) {
+  if (!place_sight(w, into, r, &sight) ||
+      !cof_batch_tally(w->records, r->sensor_id, r->sensor_len, 1)) {
     cof_batch_truncate(w->records, before);
     *slot = there ? *slot : 0;
     return false;
   }
+  if (sight != NULL)
+    cof_record_fold(sight, r);
   if (there) {
     cof_record_fold(into, r);
     counts->folded++;

@@ -39,6 +39,9 @@ void window_destroy(struct window **window);
 /** Tell observations by different paths (cof_record.via) apart from now on: see window_part(). */
 void window_split(struct window *window);
 
+/** Keep what each sensor saw from now on: see cof_batch_sights(). */
+void window_by_sensor(struct window *window);
+
 /** Fold records `*from` and on of a batch; `*from` is advanced, `counts` added to. */
 enum window_end window_fold(struct window *window, const struct cof_batch *batch, size_t *from,
                             struct window_counts *counts);

@@ -66,7 +66,7 @@ static void case_descriptor(struct trial *t)
                                   COF_CAP_ADDR_RANGE | COF_CAP_RDATA_TEXT | COF_CAP_SCAN |
                                   COF_CAP_PREFIX | COF_CAP_RDATA_SUBDOMAINS | COF_CAP_RDATA_PREFIX |
                                   COF_CAP_NEW | COF_CAP_RRTYPE | COF_CAP_FENCES | COF_CAP_RESUME |
-                                  COF_CAP_BAILIWICK;
+                                  COF_CAP_BAILIWICK | COF_CAP_SENSOR;
   static const uint64_t allowed[] = {0, COF_CAP_LOAD, COF_CAP_THREAD_SAFE,
                                      COF_CAP_THREAD_SAFE | queries, 0};
   trial_open(t);

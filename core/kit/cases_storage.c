@@ -185,7 +185,8 @@ static void blame(struct bench *b, const char *what, const char *kind, const str
 static void check_record(struct bench *b, const char *kind, const struct cof_query *q,
                          const struct cof_record *r)
 {
-  const struct cof_record *want = model_find(b->model.all, r);
+  const struct cof_batch *all = model_about(&b->model, q);
+  const struct cof_record *want = all != NULL ? model_find(all, r) : NULL;
   char text[600];
   if (want == NULL)
     blame(b, "answered a record that was not written", kind, q, r);
@@ -197,6 +198,9 @@ static void check_record(struct bench *b, const char *kind, const struct cof_que
     trial_note(b->t, "expected %s", text);
     blame(b, "times or count were not merged as told", kind, q, r);
   }
+  if (q->sensor_id == NULL ? r->sensor_id != NULL
+                           : r->sensor_id == NULL || strcmp(r->sensor_id, q->sensor_id) != 0)
+    blame(b, "the sensor_id is not that of the question", kind, q, r);
   if (r->total != 0)
     blame(b, "total is not 0 in an answer", kind, q, r);
   if ((b->caps & COF_CAP_BAILIWICK) != 0 && want->zones != r->zones) {
@@ -276,6 +280,8 @@ static void add_conditions(struct bench *b, struct cof_query *q)
   }
   if ((b->caps & COF_CAP_BAILIWICK) != 0 && rand() % 4 == 0)
     q->bailiwick = model_bailiwick(q);
+  if ((b->caps & COF_CAP_SENSOR) != 0 && rand() % 3 == 0)
+    q->sensor_id = model_sensor();
   if ((b->caps & COF_CAP_FENCES) == 0 || rand() % 3 != 0)
     return;
   int64_t at = 1000 + rand() % 150;

@@ -600,7 +600,8 @@ static uint64_t host_storage_caps(struct cof_host *host)
              ? 0
              : COF_CAP_RRNAME | COF_CAP_SUBDOMAINS | COF_CAP_RDATA | COF_CAP_ADDR_RANGE |
                    COF_CAP_RDATA_TEXT | COF_CAP_SCAN | COF_CAP_PREFIX | COF_CAP_RDATA_SUBDOMAINS |
-                   COF_CAP_RDATA_PREFIX | COF_CAP_RRTYPE | COF_CAP_FENCES | COF_CAP_BAILIWICK;
+                   COF_CAP_RDATA_PREFIX | COF_CAP_RRTYPE | COF_CAP_FENCES | COF_CAP_BAILIWICK |
+                   COF_CAP_SENSOR;
 }
 
 static enum cof_result host_query_open(struct cof_host *host, const struct cof_query *q,

@@ -252,13 +252,110 @@ static void test_paths_not_asked_for(void **state)
   window_destroy(&w);
 }
 
+static uint64_t sight_count(const struct window *w, const char *name, const char *sensor)
+{
+  const struct cof_batch *b = window_batch(w);
+  uint64_t count = 0;
+  for (const struct cof_record *s = cof_batch_sights(b, get(w, name)); s != NULL;
+       s = cof_batch_sights(b, s))
+    count += strcmp(s->sensor_id, sensor) == 0 ? s->count : 0;
+  return count;
+}
+
+/* What each sensor saw is kept beside the whole, and beside what came by each path. */
+static void test_sensors(void **state)
+{
+  (void)state;
+  struct window *w = window_create(1000, 1 << 20);
+  struct cof_batch *b = cof_batch_create();
+  struct window_counts counts = {0};
+  size_t from = 0;
+  window_by_sensor(w);
+  window_split(w);
+  add(b, "a.example", "192.0.2.1", 50, "s1");
+  add(b, "a.example", "192.0.2.1", 40, "s2");
+  add(b, "b.example", "192.0.2.1", 60, "s2");
+  add(b, "a.example", "192.0.2.1", 70, "s1");
+  add(b, "a.example", "192.0.2.1", 80, NULL);
+  add(b, "c.example", "192.0.2.1", 80, NULL);
+  add(b, "a.example", "192.0.2.1", 90, "s1");
+  cof_batch_at(b, 3)->via = 3;
+  cof_batch_at(b, 6)->verdict = COF_DROP;
+  assert_int_equal(window_fold(w, b, &from, &counts), WINDOW_DONE);
+  const struct cof_record *a = get(w, "a.example");
+  assert_int_equal(a->count, 4);
+  assert_null(a->sensor_id);
+  assert_int_equal(a->via, COF_VIA_MIXED);
+  assert_int_equal(part_count(w, a, 0), 3);
+  assert_int_equal(part_count(w, a, 3), 1);
+  assert_int_equal(sight_count(w, "a.example", "s1"), 2);
+  assert_int_equal(sight_count(w, "a.example", "s2"), 1);
+  assert_int_equal(sight_count(w, "b.example", "s1"), 0);
+  assert_int_equal(sight_count(w, "b.example", "s2"), 1);
+  assert_null(cof_batch_sights(window_batch(w), get(w, "c.example")));
+  const struct cof_record *s = cof_batch_sights(window_batch(w), get(w, "b.example"));
+  assert_int_equal(s->time_first, 60);
+  assert_int_equal(s->time_last, 60);
+  window_clear(w);
+  from = 3; /* s1 alone from here on */
+  assert_int_equal(window_fold(w, b, &from, &counts), WINDOW_DONE);
+  assert_int_equal(sight_count(w, "a.example", "s1"), 1);
+  assert_int_equal(sight_count(w, "a.example", "s2"), 0);
+  cof_batch_destroy(&b);
+  window_destroy(&w);
+}
+
+static void test_sensors_not_asked_for(void **state)
+{
+  (void)state;
+  struct window *w = window_create(1000, 1 << 20);
+  struct cof_batch *b = cof_batch_create();
+  struct window_counts counts = {0};
+  size_t from = 0;
+  add(b, "a.example", "192.0.2.1", 50, "s1");
+  add(b, "a.example", "192.0.2.1", 50, "s2");
+  assert_int_equal(window_fold(w, b, &from, &counts), WINDOW_DONE);
+  assert_null(cof_batch_sights(window_batch(w), get(w, "a.example")));
+  cof_batch_destroy(&b);
+  window_destroy(&w);
+}
+
+/* What they saw counts for the bound of a window. */
+static void test_sensors_bound(void **state)
+{
+  (void)state;
+  enum { SENSORS = 1000, BYTES = 64 * 1024 };
+  struct window *w = window_create(1000000, BYTES);
+  struct cof_batch *b = cof_batch_create();
+  struct window_counts counts = {0};
+  size_t from = 0;
+  window_by_sensor(w);
+  for (int i = 0; i < SENSORS; i++) {
+    char sensor[16];
+    snprintf(sensor, sizeof sensor, "s%d", i);
+    add(b, "a.example", "192.0.2.1", 50, sensor);
+  }
+  assert_int_equal(window_fold(w, b, &from, &counts), WINDOW_FULL);
+  assert_in_range(from, 100, BYTES / sizeof(struct cof_record));
+  assert_int_equal(get(w, "a.example")->count, from);
+  assert_int_equal(sight_count(w, "a.example", "s99"), 1);
+  cof_batch_destroy(&b);
+  window_destroy(&w);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_paths),   cmocka_unit_test(test_paths_not_asked_for),
-      cmocka_unit_test(test_fold),    cmocka_unit_test(test_verdicts),
-      cmocka_unit_test(test_growth),  cmocka_unit_test(test_bound),
+      cmocka_unit_test(test_paths),
+      cmocka_unit_test(test_paths_not_asked_for),
+      cmocka_unit_test(test_fold),
+      cmocka_unit_test(test_verdicts),
+      cmocka_unit_test(test_growth),
+      cmocka_unit_test(test_bound),
       cmocka_unit_test(test_waiting),
+      cmocka_unit_test(test_sensors),
+      cmocka_unit_test(test_sensors_not_asked_for),
+      cmocka_unit_test(test_sensors_bound),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,12 +17,16 @@ static void *need(void *p)
 void model_init(struct model *m)
 {
   m->all = need(cof_batch_create());
+  for (size_t i = 0; i < MODEL_SENSORS; i++)
+    m->sensors[i] = need(cof_batch_create());
   m->observations = 0;
 }
 
 void model_free(struct model *m)
 {
   cof_batch_destroy(&m->all);
+  for (size_t i = 0; i < MODEL_SENSORS; i++)
+    cof_batch_destroy(&m->sensors[i]);
 }
 
 void model_name(char out[COF_NAME_MAX])
@@ -90,6 +94,31 @@ struct cof_record *model_find(const struct cof_batch *b, const struct cof_record
   return NULL;
 }
 
+static const char *const sensors[MODEL_SENSORS + 1] = {"sensor0", "sensor1", "sensor2",
+                                                       "sensor3", "sensor4", "sensor"};
+
+/* What the sensor saw is all of the record, or less. */
+static void see(struct cof_batch *batch, struct cof_record *r, const char *sensor)
+{
+  struct cof_record seen = *r;
+  if (rand() % 3 == 0) {
+    seen.time_first = seen.time_last;
+    seen.count = seen.count > 1 ? 1 : seen.count;
+    seen.zones &= seen.zones - 1;
+  }
+  cof_record_fold(need(cof_batch_sight(batch, r, sensor, strlen(sensor))), &seen);
+}
+
+/* What comes of one record may come from several sensors, once the window has folded it. */
+static void see_all(struct cof_batch *batch, struct cof_record *r, const char *sensor)
+{
+  if (sensor == NULL)
+    return;
+  see(batch, r, sensor);
+  for (int more = rand() % 3; more > 0; more--)
+    see(batch, r, sensors[rand() % MODEL_SENSORS]);
+}
+
 static void add(struct cof_batch *batch, struct cof_record *r, const char *sensor)
 {
   r->rrname_len = (uint16_t)strlen(r->rrname);
@@ -103,6 +132,7 @@ static void add(struct cof_batch *batch, struct cof_record *r, const char *senso
     new->verdict = rand() % 2 ? COF_DROP : COF_REFUSE;
     return;
   }
+  see_all(batch, new, sensor);
   if (!cof_batch_tally(batch, sensor, sensor != NULL ? strlen(sensor) : 0, 1))
     need(NULL);
 }
@@ -110,7 +140,7 @@ static void add(struct cof_batch *batch, struct cof_record *r, const char *senso
 void model_batch(struct cof_batch *batch, size_t count, bool known_types)
 {
   for (size_t i = 0; i < count; i++) {
-    char name[COF_NAME_MAX], rdata[4 * COF_NAME_MAX], sensor[16];
+    char name[COF_NAME_MAX], rdata[4 * COF_NAME_MAX];
     struct cof_record r = {.rrname = name, .rdata = rdata, .time_first = 1000 + rand() % 100};
     model_name(name);
     model_rdata(&r.rrtype, rdata, sizeof rdata, known_types);
@@ -119,8 +149,7 @@ void model_batch(struct cof_batch *batch, size_t count, bool known_types)
     r.count = r.total != 0 ? (uint64_t)(rand() % 3) : 1 + (uint64_t)(rand() % 3);
     if (rand() % 2 != 0)
       r.zones = (uint32_t)rand() & cof_zones_all(name, strlen(name));
-    snprintf(sensor, sizeof sensor, "sensor%d", rand() % 5);
-    add(batch, &r, rand() % 5 != 0 ? sensor : NULL);
+    add(batch, &r, rand() % 5 != 0 ? sensors[rand() % MODEL_SENSORS] : NULL);
   }
 }
 
@@ -140,6 +169,29 @@ void model_rival(struct cof_batch *batch, size_t count, unsigned round)
   }
 }
 
+static void apply(struct cof_batch *all, const struct cof_record *r)
+{
+  struct cof_record *stored = model_find(all, r);
+  uint64_t n = stored != NULL ? stored->count + r->count : r->count;
+  if (stored == NULL)
+    stored = need(cof_batch_add(all, r));
+  stored->count = n > r->total ? n : r->total;
+  stored->total = 0;
+  if (r->time_first < stored->time_first)
+    stored->time_first = r->time_first;
+  if (r->time_last > stored->time_last)
+    stored->time_last = r->time_last;
+  stored->zones |= r->zones;
+}
+
+static size_t sensor_number(const char *sensor)
+{
+  size_t i = 0;
+  while (i < MODEL_SENSORS && strcmp(sensors[i], sensor) != 0)
+    i++;
+  return i;
+}
+
 void model_apply(struct model *m, const struct cof_batch *batch, const bool *refused)
 {
   m->observations += cof_batch_observations(batch);
@@ -147,18 +199,24 @@ void model_apply(struct model *m, const struct cof_batch *batch, const bool *ref
     const struct cof_record *r = cof_batch_at(batch, i);
     if (r->verdict != COF_KEEP || (refused != NULL && refused[i]))
       continue;
-    struct cof_record *stored = model_find(m->all, r);
-    uint64_t n = stored != NULL ? stored->count + r->count : r->count;
-    if (stored == NULL)
-      stored = need(cof_batch_add(m->all, r));
-    stored->count = n > r->total ? n : r->total;
-    stored->total = 0;
-    if (r->time_first < stored->time_first)
-      stored->time_first = r->time_first;
-    if (r->time_last > stored->time_last)
-      stored->time_last = r->time_last;
-    stored->zones |= r->zones;
+    apply(m->all, r);
+    for (const struct cof_record *s = cof_batch_sights(batch, r); s != NULL;
+         s = cof_batch_sights(batch, s))
+      apply(m->sensors[sensor_number(s->sensor_id)], s);
   }
+}
+
+const struct cof_batch *model_about(const struct model *m, const struct cof_query *q)
+{
+  size_t sensor = q->sensor_id != NULL ? sensor_number(q->sensor_id) : 0;
+  if (q->sensor_id == NULL)
+    return m->all;
+  return sensor < MODEL_SENSORS ? m->sensors[sensor] : NULL;
+}
+
+const char *model_sensor(void)
+{
+  return sensors[rand() % (MODEL_SENSORS + 1)];
 }
 
 static bool matches_addr(const struct cof_record *r, const struct cof_query *q)
@@ -233,9 +291,10 @@ bool model_matches(const struct cof_record *r, const struct cof_query *q)
 
 void model_query(const struct model *m, const struct cof_query *q, struct cof_batch *answer)
 {
-  for (size_t i = 0; i < cof_batch_count(m->all); i++)
-    if (model_matches(cof_batch_at(m->all, i), q))
-      need(cof_batch_add(answer, cof_batch_at(m->all, i)));
+  const struct cof_batch *all = model_about(m, q);
+  for (size_t i = 0; all != NULL && i < cof_batch_count(all); i++)
+    if (model_matches(cof_batch_at(all, i), q))
+      need(cof_batch_add(answer, cof_batch_at(all, i)));
 }
 
 /* Keep some of the first labels of a name. */

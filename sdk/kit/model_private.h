@@ -9,9 +9,13 @@
 
 #include <cofd/plugin.h>
 
+/** Sensors that random records have: `sensor0` and so on. */
+#define MODEL_SENSORS 5
+
 struct model {
-  struct cof_batch *all; /**< settled records: count is the number, total 0 */
-  uint64_t observations; /**< input records behind them */
+  struct cof_batch *all;                    /**< settled records: count is the number, total 0 */
+  struct cof_batch *sensors[MODEL_SENSORS]; /**< the same as each sensor alone saw it */
+  uint64_t observations;                    /**< input records behind them */
 };
 
 void model_init(struct model *model);
@@ -40,6 +44,11 @@ void model_query(const struct model *model, const struct cof_query *query,
 /** A random question of a kind; its texts lie in `name`. */
 void model_question(const struct model *model, enum cof_query_kind kind, struct cof_query *query,
                     char name[COF_RDATA_MAX + 1]);
+/** The settled records that a question is about: all, or those of its sensor. NULL: there are none.
+ */
+const struct cof_batch *model_about(const struct model *model, const struct cof_query *query);
+/** A random sensor for a question, a static text; now and then one that saw nothing. */
+const char *model_sensor(void);
 /** A random bailiwick for a question: its name, or a static text. */
 const char *model_bailiwick(const struct cof_query *query);
 

@@ -193,3 +193,13 @@ size_t cof_write_zones(const struct cof_record *record, char *out)
   }
   return (size_t)(p - out);
 }
+
+size_t cof_write_sensor(const struct cof_record *record, char *out)
+{
+  if (record->sensor_id == NULL)
+    return 0;
+  char *p = PUT(out, ", \"sensor_id\": \"");
+  p = put_text(p, record->sensor_id);
+  *p++ = '"';
+  return (size_t)(p - out);
+}

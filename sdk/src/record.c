@@ -23,6 +23,8 @@ struct block {
 struct cof_batch {
   struct cof_record *records;
   size_t count, room;
+  struct cof_record *sights; /* by the index plus one, as cof_record.sights has it */
+  size_t sights_count, sights_room;
   struct block *blocks;  /* all, in the order of filling */
   struct block *current; /* being filled; those after it are empty */
   size_t used;           /* octets used of current */
@@ -58,6 +60,7 @@ void cof_batch_destroy(struct cof_batch **batch)
     free(block);
   }
   free(b->records);
+  free(b->sights);
   free(b->tallies);
   free(b->ttls);
   free(b);
@@ -67,6 +70,7 @@ void cof_batch_destroy(struct cof_batch **batch)
 void cof_batch_clear(struct cof_batch *b)
 {
   b->count = 0;
+  b->sights_count = 0;
   b->current = b->blocks;
   b->used = 0;
   b->full = 0;
@@ -133,6 +137,7 @@ struct cof_record *cof_batch_adopt_sized(struct cof_batch *b, const struct cof_r
   }
   r->verdict = COF_KEEP;
   r->reserved = 0;
+  r->sights = 0;
   b->count++;
   return r;
 }
@@ -179,7 +184,7 @@ struct cof_record *cof_batch_at(const struct cof_batch *b, size_t index)
 
 size_t cof_batch_bytes(const struct cof_batch *b)
 {
-  return b->count * sizeof *b->records + b->full + b->used;
+  return (b->count + b->sights_count) * sizeof *b->records + b->full + b->used;
 }
 
 void cof_batch_truncate(struct cof_batch *b, size_t count)
@@ -234,6 +239,65 @@ bool cof_batch_tally(struct cof_batch *b, const char *sensor_id, size_t sensor_l
   }
   b->observations += records;
   return true;
+}
+
+/* The sensor's text in the batch. A place in the tallies holds it. */
+static const char *sensor_text(struct cof_batch *b, const char *id, size_t len)
+{
+  const struct cof_tally *t = find_tally(b, id, len);
+  if (t == NULL)
+    t = new_tally(b, id, len);
+  return t != NULL ? t->sensor_id : NULL;
+}
+
+static struct cof_record *new_sight(struct cof_batch *b)
+{
+  if (b->sights_count == b->sights_room) {
+    size_t room = b->sights_room != 0 ? b->sights_room * 2 : FIRST_RECORDS;
+    struct cof_record *sights =
+        room < UINT32_MAX ? realloc(b->sights, room * sizeof *sights) : NULL;
+    if (sights == NULL)
+      return NULL;
+    b->sights = sights;
+    b->sights_room = room;
+  }
+  return &b->sights[b->sights_count++];
+}
+
+struct cof_record *cof_batch_sight(struct cof_batch *b, struct cof_record *r, const char *sensor_id,
+                                   size_t sensor_len)
+{
+  if (sensor_len > COF_SENSOR_MAX)
+    sensor_len = COF_SENSOR_MAX;
+  const char *id = sensor_text(b, sensor_id, sensor_len);
+  for (uint32_t at = r->sights; at != 0; at = b->sights[at - 1].sights)
+    if (b->sights[at - 1].sensor_id == id)
+      return &b->sights[at - 1];
+  struct cof_record *sight = id != NULL ? new_sight(b) : NULL;
+  if (sight == NULL)
+    return NULL;
+  *sight = (struct cof_record){.rrname = r->rrname,
+                               .rdata = r->rdata,
+                               .sensor_id = id,
+                               .hash = r->hash,
+                               .time_first = INT64_MAX,
+                               .time_last = INT64_MIN,
+                               .rdata_len = r->rdata_len,
+                               .rrname_len = r->rrname_len,
+                               .rrtype = r->rrtype,
+                               .sensor_len = (uint16_t)sensor_len,
+                               .sights = r->sights};
+  r->sights = (uint32_t)b->sights_count;
+  return sight;
+}
+
+/* A part that nothing was folded into is none. */
+const struct cof_record *cof_batch_sights(const struct cof_batch *b, const struct cof_record *r)
+{
+  uint32_t at = r->sights;
+  while (at != 0 && b->sights[at - 1].time_first > b->sights[at - 1].time_last)
+    at = b->sights[at - 1].sights;
+  return at != 0 ? &b->sights[at - 1] : NULL;
 }
 
 size_t cof_batch_tallies(const struct cof_batch *b, const struct cof_tally **tallies)

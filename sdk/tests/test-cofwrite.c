@@ -157,6 +157,29 @@ static void test_zones(void **state)
               ", \"bailiwick\": \"\\\\001\\\\001\\\\001\\\\001.\\\\001\", \"cofd_zones\": 6");
 }
 
+static void check_sensor(const char *sensor, const char *expected)
+{
+  struct cof_record r = record("a.example", COF_TYPE_A, "192.0.2.1");
+  r.sensor_id = sensor;
+  r.sensor_len = (uint16_t)(sensor != NULL ? strlen(sensor) : 0);
+  char *out = malloc(COF_SENSOR_BOUND(&r) + 1);
+  assert_non_null(out);
+  size_t n = cof_write_sensor(&r, out);
+  assert_true(n <= COF_SENSOR_BOUND(&r));
+  out[n] = '\0';
+  assert_string_equal(out, expected);
+  free(out);
+}
+
+static void test_sensor(void **state)
+{
+  (void)state;
+  check_sensor(NULL, "");
+  check_sensor("s1", ", \"sensor_id\": \"s1\"");
+  check_sensor("\"\xc3\xbc\" \\", ", \"sensor_id\": \"\\\"\\u00fc\\\" \\\\\"");
+  check_sensor("\x01\xff", ", \"sensor_id\": \"\\u0001\\ufffd\"");
+}
+
 static void test_read_back(void **state)
 {
   (void)state;
@@ -233,6 +256,7 @@ int main(void)
       cmocka_unit_test(test_origin),         cmocka_unit_test(test_bound),
       cmocka_unit_test(test_read_back),      cmocka_unit_test(test_every_octet),
       cmocka_unit_test(test_numbers),        cmocka_unit_test(test_zones),
+      cmocka_unit_test(test_sensor),
   };
   return cmocka_run_group_tests_name("cofwrite", tests, NULL, NULL);
 }

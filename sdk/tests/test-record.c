@@ -242,6 +242,91 @@ static void test_ttls(void **state)
   cof_batch_destroy(&b);
 }
 
+static struct cof_record *add_named(struct cof_batch *b, const char *name)
+{
+  struct cof_record r = {.rrname = name,
+                         .rrname_len = (uint16_t)strlen(name),
+                         .rdata = "192.0.2.1",
+                         .rdata_len = 9,
+                         .rrtype = 1,
+                         .time_first = 10,
+                         .time_last = 20,
+                         .count = 1,
+                         .sights = 77}; /* whatever a plugin left in it */
+  struct cof_record *added = cof_batch_add(b, &r);
+  assert_non_null(added);
+  return added;
+}
+
+static void see(struct cof_batch *b, struct cof_record *r, const char *sensor, int64_t time)
+{
+  struct cof_record *sight = cof_batch_sight(b, r, sensor, strlen(sensor));
+  assert_non_null(sight);
+  assert_string_equal(sight->rrname, r->rrname);
+  cof_record_fold(sight, &(struct cof_record){.time_first = time, .time_last = time, .count = 2});
+}
+
+static void test_sights(void **state)
+{
+  (void)state;
+  struct cof_batch *b = cof_batch_create();
+  struct cof_record *one = add_named(b, "one.example");
+  assert_null(cof_batch_sights(b, one));
+  see(b, one, "x", 15);
+  see(b, one, "xy", 17);
+  see(b, one, "x", 12);
+  assert_non_null(cof_batch_sight(b, one, "none", 4)); /* nothing is folded into it */
+  uint64_t seen = 0;
+  for (const struct cof_record *s = cof_batch_sights(b, one); s != NULL;
+       s = cof_batch_sights(b, s)) {
+    bool is_x = strcmp(s->sensor_id, "x") == 0;
+    assert_true(is_x || strcmp(s->sensor_id, "xy") == 0);
+    assert_int_equal(s->sensor_len, is_x ? 1 : 2);
+    assert_int_equal(s->count, is_x ? 4 : 2);
+    assert_int_equal(s->time_first, is_x ? 12 : 17);
+    assert_int_equal(s->time_last, is_x ? 15 : 17);
+    assert_true(cof_record_same(s, one));
+    seen += s->count;
+  }
+  assert_int_equal(seen, 6);
+  cof_batch_clear(b);
+  assert_null(cof_batch_sights(b, add_named(b, "two.example")));
+  cof_batch_destroy(&b);
+}
+
+/* Enough that their memory moves; what is longer than a sensor can be is cut off. */
+static void test_many_sights(void **state)
+{
+  (void)state;
+  enum { RECORDS = 700 };
+  char name[32], longest[COF_SENSOR_MAX + 10];
+  struct cof_batch *b = cof_batch_create();
+  memset(longest, 's', sizeof longest);
+  for (int i = 0; i < RECORDS; i++) {
+    snprintf(name, sizeof name, "n%d.example", i);
+    add_named(b, name);
+  }
+  size_t bytes = cof_batch_bytes(b);
+  for (size_t i = 0; i < RECORDS; i++) {
+    struct cof_record *r = cof_batch_at(b, i), *sight;
+    see(b, r, "a", (int64_t)i);
+    sight = cof_batch_sight(b, r, longest, sizeof longest);
+    assert_non_null(sight);
+    cof_record_fold(sight, r);
+  }
+  assert_true(cof_batch_bytes(b) >= bytes + 2 * RECORDS * sizeof(struct cof_record));
+  for (size_t i = 0; i < RECORDS; i++) {
+    const struct cof_record *s = cof_batch_sights(b, cof_batch_at(b, i));
+    assert_int_equal(s->sensor_len, COF_SENSOR_MAX);
+    assert_int_equal(strlen(s->sensor_id), COF_SENSOR_MAX);
+    assert_true(cof_record_same(s, cof_batch_at(b, i)));
+    s = cof_batch_sights(b, s);
+    assert_int_equal(s->time_first, i);
+    assert_null(cof_batch_sights(b, s));
+  }
+  cof_batch_destroy(&b);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -250,6 +335,7 @@ int main(void)
       cmocka_unit_test(test_hash),          cmocka_unit_test(test_fold_is_composition),
       cmocka_unit_test(test_fold_bounds),   cmocka_unit_test(test_ttls),
       cmocka_unit_test(test_fold_zones),    cmocka_unit_test(test_older_record),
+      cmocka_unit_test(test_sights),        cmocka_unit_test(test_many_sights),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

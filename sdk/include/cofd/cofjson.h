@@ -121,6 +121,18 @@ size_t cof_write_json(const struct cof_record *record, const struct cof_write_op
  */
 size_t cof_write_zones(const struct cof_record *record, char *out);
 
+/** Most octets that cof_write_sensor writes for a record. */
+#define COF_SENSOR_BOUND(record) (32 + 6 * (size_t)(record)->sensor_len)
+
+/**
+ * Write the sensor of a record as a key for its object: `, "sensor_id": "…"`, in ASCII as the
+ * origin is; nothing where there is none. Since ABI 1.3.
+ *
+ * @param out  at least COF_SENSOR_BOUND octets; not NUL-terminated
+ * @return octets written. Thread safe.
+ */
+size_t cof_write_sensor(const struct cof_record *record, char *out);
+
 #ifdef __cplusplus
 }
 #endif

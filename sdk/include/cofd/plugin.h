@@ -31,7 +31,7 @@ extern "C" {
 
 #define COF_ABI_MAGIC UINT32_C(0x634f4644) /**< "cOFD" */
 #define COF_ABI_MAJOR 1u
-#define COF_ABI_MINOR 2u
+#define COF_ABI_MINOR 3u
 
 /** What a plugin is; the word before the dot in a section of the configuration. */
 enum cof_kind { COF_KIND_INPUT = 1, COF_KIND_FILTER, COF_KIND_STORAGE, COF_KIND_OUTPUT };
@@ -53,10 +53,12 @@ enum cof_caps {
   COF_CAP_FENCES = 1u << 17,       /**< storage: filters an answer by time */
   COF_CAP_RESUME = 1u << 18,       /**< storage: gives and takes resume tokens */
   COF_CAP_RDATA_PREFIX = 1u << 19, /**< storage: a query kind, as those from 1 << 8 on */
-  COF_CAP_NEW = 1u << 20,      /**< storage: tells by cof_ticket_new() which records of a write were
-                                    not there before, where it is asked to; since ABI 1.1 */
-  COF_CAP_BAILIWICK = 1u << 21 /**< storage: keeps cof_record.zones, and filters an answer by
-                                    bailiwick; since ABI 1.2 */
+  COF_CAP_NEW = 1u << 20, /**< storage: tells by cof_ticket_new() which records of a write were
+                               not there before, where it is asked to; since ABI 1.1 */
+  COF_CAP_BAILIWICK = 1u << 21, /**< storage: keeps cof_record.zones, and filters an answer by
+                                     bailiwick; since ABI 1.2 */
+  COF_CAP_SENSOR = 1u << 22     /**< storage: keeps what each sensor saw, which chains then tell it
+                                     (cof_batch_sights()), and answers with it; since ABI 1.3 */
 };
 
 /** Callbacks of an input. */
@@ -116,9 +118,10 @@ struct cof_storage_ops {
 
   /**
    * Apply every record with verdict COF_KEEP (struct cof_record says how), and add the tallies and
-   * observations. The batch is the host's, unchanged until cof_ticket_done(), which is called
-   * exactly once, from here or from any thread later. From a thread of the chain; never twice at
-   * once for one chain. No tuple occurs twice in a batch.
+   * observations; with COF_CAP_SENSOR also what of a record cof_batch_sights() tells. The batch is
+   * the host's, unchanged until cof_ticket_done(), which is called exactly once, from here or from
+   * any thread later. From a thread of the chain; never twice at once for one chain. No tuple
+   * occurs twice in a batch.
    */
   void (*write)(void *self, const struct cof_batch *batch, struct cof_ticket *ticket);
 

@@ -64,6 +64,10 @@ struct cof_query {
   size_t token_len;      /**< octets */
   const char *bailiwick; /**< NUL-terminated canonical name: only records whose zones have it
                               (cof_zone_bit()): COF_CAP_BAILIWICK; or NULL; since ABI 1.2 */
+  const char *sensor_id; /**< NUL-terminated, 1 to COF_SENSOR_MAX octets: the answer is as if this
+                              sensor alone had observed anything: its records, with its times,
+                              count and zones, which the other conditions are about, too:
+                              COF_CAP_SENSOR; or NULL; since ABI 1.3 */
 };
 
 /** A question without fences, limit, deadline or token. */

@@ -50,7 +50,8 @@ enum cof_verdict {
  * so an observation has count = how often it was seen and total = 0, and a statement "seen that
  * often so far" (an import with `counts = total`) has count = 0 and total = the number. Changes of
  * this form compose into one of the same form (cof_record_fold), whatever their order of kinds.
- * In the answer to a query, count is the stored number and total is 0.
+ * In the answer to a query, count is the stored number and total is 0; sensor_id is that of the
+ * question, or NULL.
  *
  * `via` is the path by which a record came here through other cofd (cof_via()); an input that knows
  * none leaves it 0.
@@ -65,7 +66,8 @@ enum cof_verdict {
 struct cof_record {
   const char *rrname;    /**< owner name: lower case, no trailing dot, root is "." */
   const char *rdata;     /**< canonical presentation text */
-  const char *sensor_id; /**< who observed it, or NULL. Empty after the window; see cof_tally */
+  const char *sensor_id; /**< who observed it, or NULL. Empty after the window; see cof_tally and
+                              cof_batch_sights() */
   uint64_t hash;         /**< cof_record_hash() of the tuple, or 0 where not computed yet */
   int64_t time_first;    /**< seconds UTC, 0 to COF_TIME_MAX, never after time_last */
   int64_t time_last;     /**< seconds UTC */
@@ -82,6 +84,7 @@ struct cof_record {
   uint32_t via;          /**< COF_VIA_NONE, or as cof_via() gave it; since ABI 1.1 */
   uint32_t parts;        /**< the window's alone; zero elsewhere; since ABI 1.1 */
   uint32_t zones;        /**< bailiwicks, as bits; 0: not known; since ABI 1.2 */
+  uint32_t sights;       /**< the batch's alone; see cof_batch_sights(); since ABI 1.3 */
 };
 
 /** Values of cof_record.via besides the numbers of paths. */
@@ -129,7 +132,7 @@ void cof_batch_clear(struct cof_batch *batch);
  *
  * @param batch   where to append
  * @param record  what to copy; its strings need not be NUL-terminated and are trusted to be
- *                canonical. `verdict` and `reserved` are not copied
+ *                canonical. `verdict`, `reserved` and `sights` are not copied
  * @param size    sizeof(struct cof_record) as the caller knows it
  * @return the record within the batch, valid until the batch is cleared or destroyed or another
  *         record is added; NULL when out of memory, with the batch unchanged
@@ -188,6 +191,30 @@ size_t cof_batch_tallies(const struct cof_batch *batch, const struct cof_tally *
 
 /** Input records behind this batch, those without a sensor included: what /info calls stats. */
 uint64_t cof_batch_observations(const struct cof_batch *batch);
+
+/**
+ * What one sensor saw of a record of the batch: a change of the same tuple, which is a part of the
+ * record's. The window keeps it for storages that ask for it (COF_CAP_SENSOR). A new one changes
+ * nothing; fold into it what the sensor saw (cof_record_fold()). Since ABI 1.3.
+ *
+ * @param record      of this batch
+ * @param sensor_len  1 to COF_SENSOR_MAX octets; what is longer is cut off there
+ * @return the part, with the record's texts and `sensor_id`, valid until this is called again or
+ *         the batch is cleared; NULL when out of memory, with the batch unchanged
+ */
+struct cof_record *cof_batch_sight(struct cof_batch *batch, struct cof_record *record,
+                                   const char *sensor_id, size_t sensor_len)
+    __attribute__((warn_unused_result));
+
+/**
+ * The parts that sensors have in a record, each sensor once, in no order. They need not add up to
+ * the record: what came without a sensor_id is in none. Since ABI 1.3.
+ *
+ * @param record  of this batch: gives the first part; or a part: gives the next one
+ * @return the part, owned by the batch; NULL: there is none (any more)
+ */
+const struct cof_record *cof_batch_sights(const struct cof_batch *batch,
+                                          const struct cof_record *record);
 
 /**
  * Count a TTL that came with input records of this batch: for statistics alone, which storages may

@@ -102,16 +102,21 @@ static void expect_record(const struct cof_batch *answer, const char *rrname, ui
 
 /* --- writing -------------------------------------------------------------------------------- */
 
+#define RECORD(name, data, sensor, first, last, n, type)                                           \
+  {                                                                                                \
+    .rrname = (name), .rdata = (data), .sensor_id = (sensor), .time_first = (first),               \
+    .time_last = (last), .count = (n), .rrtype = (type)                                            \
+  }
+
 static void keys_as_the_reference_writes_them(void **state)
 {
   struct fixture *f = begin(state);
   const struct cof_record records[] = {
-      {"www.example.com", "192.0.2.1", "x", 0, 1500000000, 1500000100, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0,
-       0, 0},
-      {"host.example", "2001:db8::1", "x", 0, 5, 6, 1, 0, 0, 0, 0, 28, 0, 0, 0, 0, 0, 0},
-      {"example.com", "\"V=SPF1 -all\"", "y", 0, 5, 6, 1, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0},
-      {"null.example", ".", NULL, 0, 5, 6, 1, 0, 0, 0, 0, 15, 0, 0, 0, 0, 0, 0},
-      {"mx.example", "10 a.mx.example", NULL, 0, 5, 6, 1, 0, 0, 0, 0, 15, 0, 0, 0, 0, 0, 0}};
+      RECORD("www.example.com", "192.0.2.1", "x", 1500000000, 1500000100, 2, 1),
+      RECORD("host.example", "2001:db8::1", "x", 5, 6, 1, 28),
+      RECORD("example.com", "\"V=SPF1 -all\"", "y", 5, 6, 1, 16),
+      RECORD("null.example", ".", NULL, 5, 6, 1, 15),
+      RECORD("mx.example", "10 a.mx.example", NULL, 5, 6, 1, 15)};
   struct cof_batch *batch = batch_of(records, 5);
   assert_int_equal(storehost_write(&f->host, batch).result, COF_OK);
   cof_batch_destroy(&batch);
@@ -348,9 +353,8 @@ static void members_of_expired_records_go(void **state)
 static void a_key_of_another_kind_refuses_its_record(void **state)
 {
   struct fixture *f = begin(state);
-  const struct cof_record records[] = {
-      {"a.example", "192.0.2.1", NULL, 0, 5, 6, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0},
-      {"b.example", "192.0.2.2", NULL, 0, 5, 6, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}};
+  const struct cof_record records[] = {RECORD("a.example", "192.0.2.1", NULL, 5, 6, 1, 1),
+                                       RECORD("b.example", "192.0.2.2", NULL, 5, 6, 1, 1)};
   redistest_do(f->server, "SET r:a.example:1 x");
   struct cof_batch *batch = batch_of(records, 2);
   struct cof_ticket ticket = storehost_write(&f->host, batch);
@@ -654,8 +658,7 @@ static void statistics(void **state)
 
 static struct cof_batch *small_batch(void)
 {
-  struct cof_record r = {"a.example", "192.0.2.1", NULL, 0, 5, 6, 1, 0, 0,
-                         0,           0,           1,    0, 0, 0, 0, 0, 0};
+  struct cof_record r = RECORD("a.example", "192.0.2.1", NULL, 5, 6, 1, 1);
   return batch_of(&r, 1);
 }
 
