@@ -229,6 +229,9 @@ static bool work(struct transfer *t)
   if (keeps_zones(t->from) && !keeps_zones(t->to))
     log_write("cofd", COF_LOG_WARNING, "%s keeps no bailiwicks: those of %s do not go along",
               t->to->source, t->from->source);
+  if ((cof_storage_caps(&t->from->host) & COF_CAP_SENSOR) != 0)
+    log_write("cofd", COF_LOG_WARNING, "what single sensors saw of the records of %s stays there",
+              t->from->source);
   t->resume->begin_records = t->resume->records;
   r = move_records(t);
   if (r == COF_OK && t->resume->file != NULL && !transfer_save(t, true))

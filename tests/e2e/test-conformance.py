@@ -190,7 +190,7 @@ def storages(world):
     together(
         lambda: passes(plugin_file("storage", "rocksdb"), "--", "path=@dir@/db", skips=USUAL),
         lambda: passes(plugin_file("storage", "rocksdb"), "--only", "storage:", "--",
-                       "path=@dir@/db", "forward_index=yes", skips=USUAL),
+                       "path=@dir@/db", "forward_index=yes", "sensors=yes", skips=USUAL),
         lambda: passes(plugin_file("storage", "redis"), "--", "server=" + redis, "database=@n@",
                        "layout=compact", skips=USUAL),
         lambda: passes(plugin_file("storage", "redis"), "--known-types", "--only", "storage:",

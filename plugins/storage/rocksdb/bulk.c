@@ -15,8 +15,8 @@
 #define WAIT_STEPS   1000
 /* Keys lie in the order of records, and are wanted in their own. */
 #define PREFETCH 8
-/* Files that are built at once. */
-#define PARTS_MAX 2
+/* Files that are ingested at once. */
+#define PARTS_MAX 3
 
 typedef void (*sst_fn)(rocksdb_sstfilewriter_t *, const char *, size_t, const char *, size_t,
                        char **);
@@ -52,6 +52,12 @@ static void fill_forward(struct writer *w, rocksdb_sstfilewriter_t *sst, char **
   add_items(sst, w->forward, w->count, rocksdb_sstfilewriter_merge, error);
 }
 
+static void fill_sights(struct writer *w, rocksdb_sstfilewriter_t *sst, char **error)
+{
+  writer_sort_sights(w);
+  add_items(sst, w->sights, w->sights_count, rocksdb_sstfilewriter_merge, error);
+}
+
 /* And the counters, whose space follows. */
 static void fill_reverse(struct writer *w, rocksdb_sstfilewriter_t *sst, char **error)
 {
@@ -74,12 +80,15 @@ static void *build(void *arg)
   return NULL;
 }
 
-/* The first in this thread, the other in one of its own, if there can be one. */
+/* The first in this thread, the second in one of its own, if there can be one, and the third, whose
+   sort needs nothing of theirs, after the first. */
 static void build_all(struct part *parts, size_t count)
 {
   pthread_t thread;
   bool threaded = count > 1 && pthread_create(&thread, NULL, build, &parts[1]) == 0;
   build(&parts[0]);
+  if (count > 2)
+    build(&parts[2]);
   if (threaded)
     pthread_join(thread, NULL);
   else if (count > 1)
@@ -164,10 +173,12 @@ static enum cof_result ingest(struct store *s, struct part *parts, size_t count,
 enum cof_result bulk_write(struct store *s, struct writer *w, struct cof_error *err)
 {
   struct part names = {.store = s, .writer = w, .fill = fill_names};
-  struct part both[PARTS_MAX] = {{.store = s, .writer = w, .fill = fill_forward},
-                                 {.store = s, .writer = w, .fill = fill_reverse}};
+  struct part records[PARTS_MAX] = {{.store = s, .writer = w, .fill = fill_forward},
+                                    {.store = s, .writer = w, .fill = fill_reverse},
+                                    {.store = s, .writer = w, .fill = fill_sights}};
+  size_t count = w->sights_count != 0 ? PARTS_MAX : PARTS_MAX - 1;
   enum cof_result result = COF_OK;
   if (s->names != NULL && w->names_count != 0)
     result = ingest(s, &names, 1, s->names, err);
-  return result == COF_OK ? ingest(s, both, PARTS_MAX, s->family, err) : result;
+  return result == COF_OK ? ingest(s, records, count, s->family, err) : result;
 }

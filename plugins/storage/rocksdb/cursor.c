@@ -185,6 +185,8 @@ static enum cof_result give(struct cursor *c, const struct key_forward_parts *p,
   r.rrname = c->name_text;
   r.rrname_len = (uint16_t)c->name_text_len;
   r.rrtype = p->rrtype;
+  r.sensor_id = c->sensor;
+  r.sensor_len = (uint16_t)c->sensor_len;
   if (cof_batch_add(into, &r) == NULL)
     return no_memory(err);
   c->left--;
@@ -229,13 +231,18 @@ static enum cof_result chunk_add(struct cursor *c, const uint8_t *key, size_t le
 {
   struct chunk_keys *k = c->chunk;
   const struct key_reverse_parts *p = &c->reverse;
-  if (!key_buf_room(&k->bytes, k->bytes.len + key_reverse_forward_bound(p, c->text_len)) ||
+  uint8_t head[KEY_HEAD_MAX];
+  size_t head_len = query_head(c->sensor, head);
+  if (!key_buf_room(&k->bytes,
+                    k->bytes.len + head_len + key_reverse_forward_bound(p, c->text_len)) ||
       !key_buf_set(&c->pending, key, len))
     return no_memory(err);
   uint8_t *forward = k->bytes.bytes + k->bytes.len;
-  size_t forward_len = key_reverse_forward(p, c->text, c->text_len, forward);
+  size_t forward_len = key_reverse_forward(p, c->text, c->text_len, forward + head_len - 1);
   if (forward_len == 0)
     return corrupt(err, "a reverse key leads to no forward key");
+  memcpy(forward, head, head_len); /* the space, of one octet, is the head of a forward key */
+  forward_len += head_len - 1;
   if (!text_asked(c, forward, forward_len))
     return COF_OK;
   k->offsets[k->count] = k->bytes.len;
@@ -274,7 +281,8 @@ static enum cof_result chunk_give(struct cursor *c, rocksdb_pinnableslice_t **va
     if (errors[i] != NULL) {
       result = db_error(errors[i], "cannot read", err);
     } else if (values[i] == NULL) {
-      cof_add(c->store->host, c->store->dangling, 1);
+      if (c->sensor == NULL) /* which did not see all records */
+        cof_add(c->store->host, c->store->dangling, 1);
     } else if (result == COF_OK) {
       size_t len;
       const char *value = rocksdb_pinnableslice_value(values[i], &len);

@@ -14,6 +14,7 @@
 #include "keys_private.h"
 #include "names_private.h"
 #include "options_private.h"
+#include "sensors_private.h"
 
 #define INGEST_DIR "ingest"
 
@@ -70,6 +71,7 @@ void db_measure(const struct store *s)
   static const char size[] = "rocksdb.total-sst-files-size";
   cof_set(s->host, s->disk, (int64_t)db_number(s, size));
   cof_set(s->host, s->names_disk, (int64_t)db_names_number(s, size));
+  cof_set(s->host, s->sensors_disk, (int64_t)sensors_disk(s));
 }
 
 static enum cof_result fatal(const struct store *s, const char *what, int error)
@@ -259,7 +261,9 @@ static enum cof_result open_all(struct store *s)
   rocksdb_readoptions_destroy(read);
   if (result == COF_OK)
     result = prepare_ingest(s);
-  return result == COF_OK ? names_open(s) : result;
+  if (result == COF_OK)
+    result = names_open(s);
+  return result == COF_OK ? sensors_open(s) : result;
 }
 
 /* What came in small amounts, or shortly before the end of an earlier process, waits for more to be

@@ -41,6 +41,7 @@ void writer_destroy(struct writer **writer)
   free(w->reverse);
   free(w->scratch);
   free(w->names);
+  free(w->sights);
   free(w->stats);
   free(w->refused);
   free(w);
@@ -62,6 +63,7 @@ void writer_clear(struct writer *w)
   w->bytes = 0;
   w->count = 0;
   w->names_count = 0;
+  w->sights_count = 0;
   w->stats_count = 0;
   w->refused_count = 0;
 }
@@ -182,6 +184,47 @@ static bool encode_record(struct writer *w, size_t index, const struct cof_recor
   return true;
 }
 
+static struct item *new_sight(struct writer *w)
+{
+  if (w->sights_count == w->sights_room) {
+    size_t room = w->sights_room != 0 ? 2 * w->sights_room : 256;
+    struct item *sights = realloc(w->sights, 2 * room * sizeof *sights);
+    if (sights == NULL)
+      return NULL;
+    w->sights = sights;
+    w->sights_room = room;
+  }
+  return &w->sights[w->sights_count++];
+}
+
+/* What one sensor saw of the record encoded last, as a key of its own. */
+static bool encode_sight(struct writer *w, const struct cof_record *sight)
+{
+  const struct item *forward = &w->forward[w->count - 1];
+  size_t tail_len = forward->key_len - 1;
+  uint8_t *key = arena_reserve(w, KEY_HEAD_MAX + tail_len + CHANGE_MAX);
+  struct item *item = key != NULL ? new_sight(w) : NULL;
+  if (item == NULL)
+    return false;
+  size_t len = key_sensor_head(key, sight->sensor_id, sight->sensor_len);
+  memcpy(key + len, forward->key + 1, tail_len);
+  len += tail_len;
+  size_t value_len = change_put(key + len, sight);
+  arena_commit(w, len + value_len);
+  *item = (struct item){.key = key, .key_len = (uint32_t)len, .value_len = (uint32_t)value_len};
+  return true;
+}
+
+static bool encode_sights(struct writer *w, const struct cof_batch *batch,
+                          const struct cof_record *record)
+{
+  for (const struct cof_record *s = cof_batch_sights(batch, record); s != NULL;
+       s = cof_batch_sights(batch, s))
+    if (change_valid(s) && !encode_sight(w, s))
+      return false;
+  return true;
+}
+
 static bool encode_counter(struct writer *w, const char *key, size_t key_len, uint64_t counter)
 {
   if (counter == 0)
@@ -235,6 +278,8 @@ bool writer_encode(struct writer *w, const struct cof_batch *batch)
       return false;
     if (w->with_names && w->count > encoded && !encode_names(w, before))
       return false;
+    if (w->with_sensors && w->count > encoded && !encode_sights(w, batch, r))
+      return false;
   }
   return encode_counters(w, batch);
 }
@@ -247,6 +292,11 @@ void writer_sort_forward(struct writer *w)
 void writer_sort_reverse(struct writer *w)
 {
   items_sort(w->reverse, w->count, w->scratch + w->room);
+}
+
+void writer_sort_sights(struct writer *w)
+{
+  items_sort(w->sights, w->sights_count, w->sights + w->sights_room);
 }
 
 void writer_sort_names(struct writer *w)

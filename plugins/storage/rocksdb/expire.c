@@ -104,8 +104,8 @@ static bool record_over(const struct store *s, rocksdb_t *db, const void *key, s
   return over;
 }
 
-/* Compaction sees an old state of the record, while a later observation may lie in a file or in
-   memory that it does not look at. */
+/* Of a forward key or a sensor's. Compaction sees an old state of the record, while a later
+   observation may lie in a file or in memory that it does not look at. */
 static bool forward_over(const struct store *s, rocksdb_t *db, const char *key, size_t key_len,
                          const char *value, size_t value_len)
 {
@@ -177,9 +177,11 @@ unsigned char expire_filter(void *state, int level, const char *key, size_t key_
     return 0;
   if (key[0] == KEY_REVERSE)
     return reverse_over(s, db, key, key_len);
-  if (key[0] != KEY_FORWARD || !forward_over(s, db, key, key_len, value, value_len))
+  if ((key[0] != KEY_FORWARD && key[0] != KEY_SENSOR) ||
+      !forward_over(s, db, key, key_len, value, value_len))
     return 0;
-  cof_add(s->host, s->expired, 1);
+  if (key[0] == KEY_FORWARD)
+    cof_add(s->host, s->expired, 1);
   return 1;
 }
 

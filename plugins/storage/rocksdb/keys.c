@@ -270,19 +270,40 @@ const char *key_pair(const struct cof_record *r, uint8_t *forward, size_t *forwa
   return NULL;
 }
 
+_Static_assert(KEY_HEAD_MAX + KEY_NAME_MAX + 2 + COF_RDATA_MAX <= KEY_MAX,
+               "a sensor's key is no longer than a reverse key");
+
+size_t key_sensor_head(uint8_t out[KEY_HEAD_MAX], const char *sensor, size_t len)
+{
+  out[0] = KEY_SENSOR;
+  out[1] = (uint8_t)len;
+  memcpy(out + 2, sensor, len);
+  return 2 + len;
+}
+
+size_t key_head_len(const uint8_t *key, size_t len)
+{
+  if (len >= 1 && key[0] == KEY_FORWARD)
+    return 1;
+  if (len < 2 || key[0] != KEY_SENSOR || key[1] == 0 || len < 2 + (size_t)key[1])
+    return 0;
+  return 2 + (size_t)key[1];
+}
+
 bool key_forward_split(const uint8_t *key, size_t len, struct key_forward_parts *parts)
 {
-  if (len < 4 || key[0] != KEY_FORWARD)
+  size_t head = key_head_len(key, len);
+  if (head == 0)
     return false;
-  size_t name_len = key_name_len(key + 1, len - 1);
-  if (name_len == 0 || len - 1 - name_len < 2)
+  size_t name_len = key_name_len(key + head, len - head);
+  if (name_len == 0 || len - head - name_len < 2)
     return false;
-  const uint8_t *p = key + 1 + name_len;
-  parts->name = key + 1;
+  const uint8_t *p = key + head + name_len;
+  parts->name = key + head;
   parts->name_len = name_len;
   parts->rrtype = (uint16_t)(p[0] << 8 | p[1]);
   parts->rdata = p + 2;
-  parts->rdata_len = len - 1 - name_len - 2;
+  parts->rdata_len = len - head - name_len - 2;
   return parts->rdata_len <= COF_RDATA_MAX;
 }
 
@@ -380,14 +401,14 @@ size_t key_reverse_forward(const struct key_reverse_parts *parts, const char *te
 
 size_t key_prefix(const uint8_t *key, size_t len)
 {
-  size_t n = 0;
-  if (len >= 2 && key[0] == KEY_FORWARD)
-    n = key_name_len(key + 1, len - 1);
-  else if (len >= 3 && key[0] == KEY_REVERSE)
+  size_t n = 0, head = key_head_len(key, len);
+  if (head != 0) {
+    n = key_name_len(key + head, len - head);
+  } else if (len >= 3 && key[0] == KEY_REVERSE) {
+    head = 2;
     n = target_len(key + 1, len - 1);
-  if (n == 0)
-    return 0;
-  return key[0] == KEY_FORWARD ? 1 + n : 2 + n;
+  }
+  return n != 0 ? head + n : 0;
 }
 
 void key_successor(uint8_t *key, size_t *len)

@@ -14,7 +14,13 @@
 #include <cofd/record.h>
 
 /** The first octet of a key. In this order, as the files are written in key order. */
-enum key_space { KEY_FORWARD = 'F', KEY_META = 'M', KEY_REVERSE = 'R', KEY_STATS = 'S' };
+enum key_space {
+  KEY_FORWARD = 'F',
+  KEY_META = 'M',
+  KEY_SENSOR = 'O', /**< who observed it */
+  KEY_REVERSE = 'R',
+  KEY_STATS = 'S'
+};
 
 /** The second octet of a reverse key. */
 enum key_class { KEY_ADDR4 = '4', KEY_ADDR6 = '6', KEY_NAME = 'n', KEY_TEXT = 't' };
@@ -25,6 +31,9 @@ enum key_class { KEY_ADDR4 = '4', KEY_ADDR6 = '6', KEY_NAME = 'n', KEY_TEXT = 't
 #define KEY_HASH_LEN 8
 /** Most octets of space, class and target. */
 #define KEY_TARGET_MAX (2 + KEY_NAME_MAX)
+/** Most octets of what stands before the name in a forward key or a sensor's: the space alone, or
+ *  space, length, sensor. */
+#define KEY_HEAD_MAX (2 + COF_SENSOR_MAX)
 /** Most octets of any key. */
 #define KEY_MAX (2 + 2 * KEY_NAME_MAX + 2 + 1 + COF_RDATA_MAX)
 
@@ -89,7 +98,17 @@ bool key_target(struct key_target *target, uint16_t rrtype, const char *rdata, s
 const char *key_pair(const struct cof_record *record, uint8_t *forward, size_t *forward_len,
                      uint8_t *reverse, size_t *reverse_len);
 
-/** Parts of a forward key; they point into it. */
+/**
+ * What stands before the name in a sensor's keys, which otherwise are forward keys.
+ * @param len  1 to COF_SENSOR_MAX
+ * @return octets
+ */
+size_t key_sensor_head(uint8_t out[KEY_HEAD_MAX], const char *sensor, size_t len);
+
+/** Octets before the name in a forward key, or in that of a sensor; 0 where it is neither. */
+size_t key_head_len(const uint8_t *key, size_t len);
+
+/** Parts of a forward key or of that of a sensor; they point into it. */
 struct key_forward_parts {
   const uint8_t *name;
   const uint8_t *rdata;
@@ -97,7 +116,8 @@ struct key_forward_parts {
   uint16_t rrtype;
 };
 
-/** Take a forward key apart. False when it is none; the text of its name is not checked. */
+/** Take a forward key, or that of a sensor, apart. False when it is none; the text of its name is
+ * not checked. */
 bool key_forward_split(const uint8_t *key, size_t len, struct key_forward_parts *parts);
 
 /**

@@ -12,6 +12,7 @@ noinst_LTLIBRARIES += %D%/libstorage-rocksdb.la
 	%D%/names_query.c \
 	%D%/options.c %D%/options_private.h \
 	%D%/query.c %D%/query_private.h \
+	%D%/sensors.c %D%/sensors_private.h \
 	%D%/sort.c %D%/sort_private.h \
 	%D%/spans.c \
 	%D%/stats.c \

@@ -48,6 +48,7 @@ static enum cof_result open_name(struct cursor *c, const void *token, size_t tok
   q.time_last_before = c->last_before;
   q.deadline_ns = c->deadline_ns;
   q.bailiwick = c->bailiwick;
+  q.sensor_id = c->sensor;
   q.token = token;
   q.token_len = token_len;
   enum cof_result result = cursor_open(c->store, &q, c->snapshot, &c->inner, err);

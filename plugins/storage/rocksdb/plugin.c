@@ -67,6 +67,13 @@ static const struct cof_option options[] = {
      .dflt = "no",
      .type = COF_OPT_BOOL,
      COF_FIELD(struct conf, forward_index)},
+    {.name = "sensors",
+     .help =
+         "keep what each sensor saw of a record, for questions by sensor_id: one more entry for "
+         "each record and sensor; with no, what was kept is removed at the next start",
+     .dflt = "no",
+     .type = COF_OPT_BOOL,
+     COF_FIELD(struct conf, sensors)},
     {.name = NULL}};
 
 static enum cof_result check(const void *conf, struct cof_diag *diag)
@@ -103,6 +110,11 @@ static enum cof_result create(struct cof_host *host, const void *conf, void **se
                        "Size of the data files at the last write, without the write-ahead log.");
   s->names_disk = cof_metric(host, COF_GAUGE, "forward_index_disk", "bytes",
                              "Size of the forward index's data files at the last write.");
+  s->sensors_disk = cof_metric(host, COF_GAUGE, "sensors_disk", "bytes",
+                               "Size of what is kept of sensors in data files at the last write.");
+  s->sensors_since_metric =
+      cof_metric(host, COF_GAUGE, "sensors_since", "s",
+                 "Seconds UTC from which on what sensors see is kept; -1: it is not.");
   *self = s;
   return COF_OK;
 }
@@ -113,6 +125,8 @@ static enum cof_result start(void *self)
   enum cof_result result = db_open(s);
   if (result == COF_OK)
     db_measure(s);
+  if (result == COF_OK)
+    cof_set(s->host, s->sensors_since_metric, s->sensors_since);
   return result;
 }
 
@@ -158,13 +172,14 @@ static void destroy(void *self)
   (COF_CAP_THREAD_SAFE | COF_CAP_RRNAME | COF_CAP_SUBDOMAINS | COF_CAP_RDATA |                     \
    COF_CAP_ADDR_RANGE | COF_CAP_RDATA_TEXT | COF_CAP_SCAN | COF_CAP_RRTYPE | COF_CAP_FENCES |      \
    COF_CAP_RESUME | COF_CAP_PREFIX | COF_CAP_RDATA_SUBDOMAINS | COF_CAP_RDATA_PREFIX |             \
-   COF_CAP_NEW | COF_CAP_BAILIWICK)
+   COF_CAP_NEW | COF_CAP_BAILIWICK | COF_CAP_SENSOR)
 
 static uint64_t caps(void *self)
 {
   const struct store *s = self;
   const uint64_t names = COF_CAP_PREFIX | COF_CAP_RDATA_PREFIX;
-  return s->conf->forward_index ? ALL_CAPS : ALL_CAPS & ~names;
+  return ALL_CAPS & ~(s->conf->forward_index ? 0 : names) &
+         ~(s->conf->sensors ? 0 : (uint64_t)COF_CAP_SENSOR);
 }
 
 static const struct cof_storage_ops ops = {.struct_size = sizeof(struct cof_storage_ops),

@@ -69,6 +69,23 @@ static bool set_bailiwick(struct cursor *c, const struct cof_query *q)
   return q->bailiwick == NULL || c->bailiwick != NULL;
 }
 
+static bool set_sensor(struct cursor *c, const struct cof_query *q)
+{
+  if (q->sensor_id == NULL)
+    return true;
+  c->sensor = strdup(q->sensor_id);
+  c->sensor_len = strlen(q->sensor_id);
+  return c->sensor != NULL;
+}
+
+size_t query_head(const char *sensor, uint8_t out[KEY_HEAD_MAX])
+{
+  if (sensor != NULL)
+    return key_sensor_head(out, sensor, strlen(sensor));
+  out[0] = KEY_FORWARD;
+  return 1;
+}
+
 /* What makes two questions the same, for tokens: all but limit, deadline and token. */
 static uint64_t hash_question(const struct cursor *c)
 {
@@ -83,6 +100,8 @@ static uint64_t hash_question(const struct cursor *c)
     hash = XXH3_64bits_withSeed(c->types, c->types_count * sizeof *c->types, hash);
   if (c->bailiwick != NULL)
     hash = XXH3_64bits_withSeed(c->bailiwick, strlen(c->bailiwick), hash);
+  if (c->sensor != NULL)
+    hash = XXH3_64bits_withSeed(c->sensor, c->sensor_len, hash + KEY_SENSOR);
   return hash;
 }
 
@@ -105,7 +124,7 @@ struct cursor *cursor_create(struct store *s, const struct cof_query *q, const s
   c->deadline_ns = q->deadline_ns;
   if (query_is_reverse(q->kind))
     c->chunk = calloc(1, sizeof *c->chunk);
-  if (!set_types(c, q) || !set_text(c, q) || !set_bailiwick(c, q) ||
+  if (!set_types(c, q) || !set_text(c, q) || !set_bailiwick(c, q) || !set_sensor(c, q) ||
       (query_is_reverse(q->kind) && c->chunk == NULL)) {
     query_close(NULL, c);
     return NULL;
@@ -178,6 +197,10 @@ enum cof_result query_open(void *self, const struct cof_query *query, void **cur
                            struct cof_error *err)
 {
   struct cursor *c = NULL;
+  size_t sensor_len = query->sensor_id != NULL ? strlen(query->sensor_id) : 1;
+  if (sensor_len == 0 || sensor_len > COF_SENSOR_MAX)
+    return cof_fail(err, COF_REJECT, "a sensor_id of %zu octets; expected 1 to %d", sensor_len,
+                    COF_SENSOR_MAX);
   if (names_answer(query->kind))
     return names_query(self, query, cursor, err);
   enum cof_result result = cursor_open(self, query, NULL, &c, err);
@@ -219,5 +242,6 @@ void query_close(void *self, void *cursor)
   free(c->types);
   free(c->text);
   free(c->bailiwick);
+  free(c->sensor);
   free(c);
 }

@@ -10,7 +10,7 @@
 #include "store_private.h"
 
 /** Most octets of a bound: a target, or a name with a type behind it. */
-#define BOUND_MAX (KEY_TARGET_MAX + 2)
+#define BOUND_MAX (KEY_HEAD_MAX + KEY_NAME_MAX + 2)
 /** Most ranges of a question: a text may be looked up as text, address, and names within it. */
 #define SPANS_MAX 12
 /** Reverse keys that are looked up in the forward direction at once. */
@@ -66,6 +66,8 @@ struct cursor {
   char *text; /**< of COF_QUERY_RDATA_TEXT */
   size_t text_len;
   char *bailiwick; /**< NULL: any or none */
+  char *sensor;    /**< NULL: the records, whoever saw them */
+  size_t sensor_len;
 
   struct chunk_keys *chunk; /**< made for questions that go by reverse keys */
 
@@ -99,6 +101,12 @@ struct cursor *cursor_create(struct store *store, const struct cof_query *query,
 enum cof_result cursor_open(struct store *store, const struct cof_query *query,
                             const rocksdb_snapshot_t *snapshot, struct cursor **cursor,
                             struct cof_error *err);
+
+/**
+ * What stands before the name in the keys that hold the values of the answer.
+ * @return octets
+ */
+size_t query_head(const char *sensor, uint8_t out[KEY_HEAD_MAX]);
 
 /** Ranges of a question. @return COF_OK with `*count` of them, or COF_REJECT */
 enum cof_result spans_make(const struct cof_query *query, struct span spans[SPANS_MAX],

@@ -6,19 +6,18 @@
 /* Beyond the highest type whose rdata has a target within it. */
 #define TARGET_TYPES 512
 
-static enum cof_result span_all(struct span *s)
-{
-  s->lower[0] = KEY_FORWARD;
-  s->upper[0] = KEY_FORWARD + 1;
-  s->lower_len = s->upper_len = 1;
-  return COF_OK;
-}
-
 static void span_prefix(struct span *s)
 {
   memcpy(s->upper, s->lower, s->lower_len);
   s->upper_len = s->lower_len;
   key_successor(s->upper, &s->upper_len);
+}
+
+static enum cof_result span_all(struct span *s, const struct cof_query *q)
+{
+  s->lower_len = query_head(q->sensor_id, s->lower);
+  span_prefix(s);
+  return COF_OK;
 }
 
 /* The lowest and the highest type asked for narrow a name. */
@@ -42,11 +41,11 @@ static enum cof_result span_forward(struct span *s, const struct cof_query *q,
                                     struct cof_error *err)
 {
   size_t len = strlen(q->name);
-  size_t name_len = len <= COF_NAME_MAX ? key_name(s->lower + 1, q->name, len) : 0;
+  size_t head = query_head(q->sensor_id, s->lower);
+  size_t name_len = len <= COF_NAME_MAX ? key_name(s->lower + head, q->name, len) : 0;
   if (name_len == 0)
     return cof_fail(err, COF_REJECT, "the name asked for is not a canonical domain name");
-  s->lower[0] = KEY_FORWARD;
-  s->lower_len = 1 + name_len;
+  s->lower_len = head + name_len;
   if (q->kind == COF_QUERY_SUBDOMAINS)
     s->lower_len--;
   if (q->kind == COF_QUERY_RRNAME && q->rrtypes_count != 0)
@@ -154,7 +153,7 @@ enum cof_result spans_make(const struct cof_query *q, struct span spans[SPANS_MA
   case COF_QUERY_RDATA_TEXT:
     return span_text(spans, count, q->name, err);
   case COF_QUERY_ALL:
-    return span_all(spans);
+    return span_all(spans, q);
   default:
     return cof_fail(err, COF_UNSUPPORTED, "questions of kind %d are not known here", (int)q->kind);
   }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "keys_private.h"
+#include "sensors_private.h"
 #include "value_private.h"
 
 struct sensor {
@@ -85,8 +86,8 @@ enum cof_result stats_read(void *self, struct cof_storage_stats *stats, cof_sens
   if (!db_enter(s))
     return cof_fail(err, COF_RETRY, "the database is closed after a fault");
   stats->observations = 0;
-  /* Two keys a record; those that wait for merging or compaction count more than once. */
-  stats->records = db_number(s, "rocksdb.estimate-num-keys") / 2;
+  /* Those that wait for merging or compaction count more than once. */
+  stats->records = sensors_records(s, db_number(s, "rocksdb.estimate-num-keys"));
   stats->records_exact = false;
   enum cof_result result = read_all(s, stats, fn != NULL ? &all : NULL, err);
   db_leave(s);

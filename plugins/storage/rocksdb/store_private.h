@@ -26,6 +26,7 @@ struct conf {
   bool sync;
   struct cof_list expire; /**< of TYPE:SECONDS */
   bool forward_index;
+  bool sensors;
 };
 
 enum conf_compression { CONF_ZSTD = 0, CONF_LZ4, CONF_NONE };
@@ -48,7 +49,8 @@ struct store {
   rocksdb_envoptions_t *env_options;
   rocksdb_writeoptions_t *write_options;
   rocksdb_ingestexternalfileoptions_t *ingest_options;
-  char *ingest_dir; /**< where SST files are built */
+  int64_t sensors_since; /**< seconds UTC from which on sensors are kept; -1: they are not */
+  char *ingest_dir;      /**< where SST files are built */
 
   struct expiry *expiries; /**< what records expire, and when */
   size_t expiries_count;
@@ -65,7 +67,7 @@ struct store {
   atomic_bool closed;        /**< db_enter() is refused */
 
   struct cof_metric *small_writes, *bulk_writes, *failed_writes, *dangling, *expired, *disk;
-  struct cof_metric *names_disk;
+  struct cof_metric *names_disk, *sensors_disk, *sensors_since_metric;
 };
 
 /* --- db.c ---------------------------------------------------------------------------------- */

@@ -54,8 +54,10 @@ static enum cof_result small_write(struct store *s, struct writer *w, struct cof
   writer_sort_forward(w);
   writer_sort_reverse(w);
   writer_sort_names(w);
+  writer_sort_sights(w);
   rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
   add_items(batch, w->forward, w->count, rocksdb_writebatch_merge);
+  add_items(batch, w->sights, w->sights_count, rocksdb_writebatch_merge);
   add_items(batch, w->reverse, w->count, rocksdb_writebatch_put);
   for (size_t i = 0; s->names != NULL && i < w->names_count; i++)
     rocksdb_writebatch_put_cf(batch, s->names, (const char *)w->names[i].key, w->names[i].key_len,
@@ -166,8 +168,10 @@ void write_batch(void *self, const struct cof_batch *batch, struct cof_ticket *t
   struct cof_error err;
   enum cof_result result;
   struct writer *w = writer_take(s);
-  if (w != NULL)
+  if (w != NULL) {
     w->with_names = s->conf->forward_index;
+    w->with_sensors = s->conf->sensors;
+  }
   if (w != NULL && writer_encode(w, batch))
     result = write_encoded(s, w, batch, ticket, &err);
   else

@@ -29,7 +29,10 @@ struct writer {
   bool with_names;      /**< there is a forward index; set before encoding */
   struct item *names;   /**< its keys, in the order of records until sorted */
   size_t names_count;   /**< at most 2 * room */
-  struct item *stats;   /**< counters to add, their keys in order */
+  bool with_sensors;    /**< sensors are kept; set before encoding */
+  struct item *sights;  /**< what they saw, twice `sights_room`: the latter half is for the sort */
+  size_t sights_count, sights_room;
+  struct item *stats; /**< counters to add, their keys in order */
   size_t stats_count, stats_room;
   struct refused *refused;
   size_t refused_count, refused_room;
@@ -41,12 +44,15 @@ void writer_destroy(struct writer **writer);
 /** Forget what was encoded; memory beyond what an ordinary batch needs is given back. */
 void writer_clear(struct writer *writer);
 
-/** Encode the kept records and the counters of a batch. False when out of memory. */
+/** Encode the kept records, with what sensors saw of them, and the counters of a batch. False when
+ * out of memory. */
 bool writer_encode(struct writer *writer, const struct cof_batch *batch);
 
 /** Put items in key order. These two may run at once, in two threads. */
 void writer_sort_forward(struct writer *writer);
 void writer_sort_reverse(struct writer *writer);
+/** The same of what sensors saw; needs nothing of the others. */
+void writer_sort_sights(struct writer *writer);
 /** The same of the names, and leave each there once; not while another sort runs. */
 void writer_sort_names(struct writer *writer);
 

@@ -320,6 +320,75 @@ static void test_many_texts(void **state)
   assert_int_equal(ask(h, COF_QUERY_RDATA_TEXT, "\"t0\"", NULL), 0);
 }
 
+/* A record that two sensors saw, each at its own time. */
+static void put_seen(struct test_host *h, int64_t ago_x, int64_t ago_y)
+{
+  struct cof_batch *b = cof_batch_create();
+  int64_t now = (int64_t)time(NULL);
+  struct cof_record r = {.rrname = "a.example",
+                         .rrname_len = 9,
+                         .rrtype = COF_TYPE_TXT,
+                         .rdata = "\"t\"",
+                         .rdata_len = 3,
+                         .time_first = now - 100000,
+                         .time_last = now - ago_x,
+                         .count = 1};
+  struct cof_record *whole = cof_batch_add(b, &r);
+  assert_non_null(whole);
+  cof_record_fold(cof_batch_sight(b, whole, "x", 1), &r);
+  r.time_last = now - ago_y;
+  cof_record_fold(cof_batch_sight(b, whole, "y", 1), &r);
+  cof_record_fold(whole, &r);
+  assert_int_equal(test_host_write(h, b).result, COF_OK);
+  cof_batch_destroy(&b);
+}
+
+static size_t ask_sensor(struct test_host *h, const char *sensor)
+{
+  struct cof_query q = COF_QUERY_INIT;
+  struct cof_batch *b = cof_batch_create();
+  struct cof_error err;
+  void *cursor;
+  q.kind = COF_QUERY_RDATA_TEXT;
+  q.name = "\"t\"";
+  q.sensor_id = sensor;
+  assert_int_equal(test_ops()->open(h->self, &q, &cursor, &err), COF_OK);
+  assert_int_equal(test_ops()->next(h->self, cursor, 100, b, &err), COF_OK);
+  test_ops()->close(h->self, cursor);
+  size_t n = cof_batch_count(b);
+  cof_batch_destroy(&b);
+  return n;
+}
+
+/* What a sensor saw goes by when that sensor saw it last. */
+static void test_sensors(void **state)
+{
+  struct test_host *h = *state;
+  h->conf.sensors = true;
+  start(h);
+  put_seen(h, 4000, 10);
+  assert_int_equal(ask(h, COF_QUERY_ALL, NULL, NULL), 1);
+  assert_int_equal(ask_sensor(h, "x"), 0);
+  assert_int_equal(ask_sensor(h, "y"), 1);
+  assert_int_equal(keys(h, KEY_SENSOR), 2);
+  compact(h);
+  assert_int_equal(keys(h, KEY_FORWARD), 1);
+  assert_int_equal(keys(h, KEY_SENSOR), 1);
+  assert_int_equal(ask_sensor(h, "y"), 1);
+}
+
+static void test_all_sensors(void **state)
+{
+  struct test_host *h = *state;
+  h->conf.sensors = true;
+  start(h);
+  put_seen(h, 4000, 5000);
+  compact(h);
+  assert_int_equal(keys(h, KEY_FORWARD), 0);
+  assert_int_equal(keys(h, KEY_REVERSE), 0);
+  assert_int_equal(keys(h, KEY_SENSOR), 0);
+}
+
 #define EXPIRE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -327,6 +396,6 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_parse), cmocka_unit_test(test_check), EXPIRE_TEST(test_removed),
       EXPIRE_TEST(test_without),    EXPIRE_TEST(test_again),      EXPIRE_TEST(test_newer_elsewhere),
-      EXPIRE_TEST(test_many_texts)};
+      EXPIRE_TEST(test_many_texts), EXPIRE_TEST(test_sensors),    EXPIRE_TEST(test_all_sensors)};
   return cmocka_run_group_tests_name("rocksdb expire", tests, NULL, NULL);
 }

@@ -265,6 +265,38 @@ static void test_broken(void **state)
   assert_int_equal(key_prefix((const uint8_t *)"Mlayout", 7), 0);
 }
 
+/* A sensor's keys: the forward ones behind its name, apart from those of any other sensor. */
+static void test_sensor(void **state)
+{
+  (void)state;
+  struct key_forward_parts f;
+  uint8_t key[KEY_HEAD_MAX + 32], longest[COF_SENSOR_MAX];
+  static const char tail[] = "com\0a\0\0\0\1\300\0\2\1";
+  size_t tail_len = sizeof tail - 1, len = key_sensor_head(key, "S1", 2);
+  assert_int_equal(len, 4);
+  assert_memory_equal(key, "O\2S1", 4);
+  assert_int_equal(key_head_len(key, len), 4);
+  memcpy(key + len, tail, tail_len);
+  assert_true(key_forward_split(key, len + tail_len, &f));
+  assert_ptr_equal(f.name, key + 4);
+  assert_int_equal(f.name_len, 7);
+  assert_int_equal(f.rrtype, COF_TYPE_A);
+  assert_int_equal(f.rdata_len, 4);
+  assert_int_equal(key_prefix(key, len + tail_len), 4 + 7);
+  memset(longest, 0xff, sizeof longest);
+  len = key_sensor_head(key, (const char *)longest, sizeof longest);
+  assert_int_equal(len, KEY_HEAD_MAX);
+  memcpy(key + len, tail, tail_len);
+  assert_true(key_forward_split(key, len + tail_len, &f));
+  assert_int_equal(key_prefix(key, len + tail_len), len + 7);
+  assert_int_equal(key_head_len((const uint8_t *)"O\3S1", 4), 0);
+  assert_int_equal(key_head_len((const uint8_t *)"O\0com", 5), 0);
+  assert_int_equal(key_head_len((const uint8_t *)"O", 1), 0);
+  assert_int_equal(key_head_len((const uint8_t *)"R4", 2), 0);
+  assert_false(key_forward_split((const uint8_t *)"O\1xcom", 6, &f));
+  assert_int_equal(key_prefix((const uint8_t *)"O\1xcom", 6), 0);
+}
+
 static void test_successor(void **state)
 {
   (void)state;
@@ -282,6 +314,7 @@ int main(void)
       cmocka_unit_test(test_name_round_trip), cmocka_unit_test(test_name_ranges),
       cmocka_unit_test(test_order),           cmocka_unit_test(test_pairs),
       cmocka_unit_test(test_long_pair),       cmocka_unit_test(test_pair_refused),
-      cmocka_unit_test(test_broken),          cmocka_unit_test(test_successor)};
+      cmocka_unit_test(test_broken),          cmocka_unit_test(test_successor),
+      cmocka_unit_test(test_sensor)};
   return cmocka_run_group_tests_name("rocksdb keys", tests, NULL, NULL);
 }

@@ -168,12 +168,12 @@ static const enum cof_query_kind kinds[] = {
     COF_QUERY_RDATA_ADDR,       COF_QUERY_RDATA_TEXT, COF_QUERY_ALL,
     COF_QUERY_RDATA_SUBDOMAINS, COF_QUERY_PREFIX,     COF_QUERY_RDATA_PREFIX};
 
-static void random_question(struct cof_query *q, bool index, char *text, size_t room,
+static void random_question(struct cof_query *q, const struct conf *conf, char *text, size_t room,
                             uint16_t types[4])
 {
   uint16_t type;
   *q = (struct cof_query)COF_QUERY_INIT;
-  q->kind = kinds[rand() % (index ? 9 : 7)];
+  q->kind = kinds[rand() % (conf->forward_index ? 9 : 7)];
   q->name = text;
   model_rdata(&type, text, room, false);
   if (q->kind != COF_QUERY_RDATA_TEXT)
@@ -197,10 +197,24 @@ static void random_question(struct cof_query *q, bool index, char *text, size_t 
   }
   if (rand() % 4 == 0)
     q->bailiwick = model_bailiwick(q);
+  if (conf->sensors && rand() % 2 == 0)
+    q->sensor_id = model_sensor();
   if (rand() % 4 == 0)
     q->time_first_after = 1000 + rand() % 50;
   if (rand() % 4 == 0)
     q->time_last_before = 1050 + rand() % 100;
+}
+
+static void check_sensor(const struct cof_batch *got, const char *sensor)
+{
+  for (size_t i = 0; i < cof_batch_count(got); i++) {
+    const struct cof_record *r = cof_batch_at(got, i);
+    assert_int_equal(r->sensor_len, sensor != NULL ? strlen(sensor) : 0);
+    if (sensor != NULL)
+      assert_string_equal(r->sensor_id, sensor);
+    else
+      assert_null(r->sensor_id);
+  }
 }
 
 static size_t check_question(struct test_host *h, const struct model *m)
@@ -210,13 +224,14 @@ static size_t check_question(struct test_host *h, const struct model *m)
   struct cof_query q;
   struct cof_batch *got = cof_batch_create(), *again = cof_batch_create(),
                    *want = cof_batch_create();
-  random_question(&q, h->conf.forward_index, text, sizeof text, types);
+  random_question(&q, &h->conf, text, sizeof text, types);
   model_query(m, &q, want);
   ask(h, q, 1 + (size_t)rand() % 100, false, got);
   check_same(got, want);
   if (q.kind == COF_QUERY_RDATA_ADDR)
     check_addr_order(got);
   check_order(got, q.kind);
+  check_sensor(got, q.sensor_id);
   ask(h, q, 1 + (size_t)rand() % 100, true, again);
   assert_int_equal(cof_batch_count(again), cof_batch_count(got));
   for (size_t i = 0; i < cof_batch_count(got); i++)
@@ -248,8 +263,8 @@ static void see_sensor(void *arg, const char *sensor, uint64_t records)
 }
 
 /* Both ways of writing, reopened now and then, every question against the model. With `index` the
-   forward index comes and goes. */
-static void check_model(struct test_host *h, bool index)
+   forward index comes and goes, with `sensors` half of the questions are about one. */
+static void check_model(struct test_host *h, bool index, bool sensors)
 {
   struct model m;
   struct cof_batch *b = cof_batch_create();
@@ -259,6 +274,7 @@ static void check_model(struct test_host *h, bool index)
   model_init(&m);
   h->conf.bulk_records = 60;
   h->conf.forward_index = index;
+  h->conf.sensors = sensors;
   start(h);
   for (int round = 0; round < 60; round++) {
     const struct cof_tally *tallies;
@@ -292,12 +308,17 @@ static void check_model(struct test_host *h, bool index)
 
 static void test_model(void **state)
 {
-  check_model(*state, false);
+  check_model(*state, false, false);
 }
 
 static void test_model_index(void **state)
 {
-  check_model(*state, true);
+  check_model(*state, true, false);
+}
+
+static void test_model_sensors(void **state)
+{
+  check_model(*state, true, true);
 }
 
 static struct cof_query question(enum cof_query_kind kind, const char *name)
@@ -309,6 +330,110 @@ static struct cof_query question(enum cof_query_kind kind, const char *name)
 }
 
 static void expect_open(struct test_host *h, struct cof_query q, enum cof_result expected);
+
+/* --- sensors ---------------------------------------------------------------------------------- */
+
+static struct cof_query by_sensor(enum cof_query_kind kind, const char *name, const char *sensor)
+{
+  struct cof_query q = question(kind, name);
+  q.sensor_id = sensor;
+  return q;
+}
+
+/* A record that one sensor saw. */
+static void add_seen(struct cof_batch *b, const char *name, const char *rdata, const char *sensor)
+{
+  add(b, name, COF_TYPE_A, rdata);
+  struct cof_record *r = cof_batch_at(b, cof_batch_count(b) - 1), seen = *r;
+  struct cof_record *sight = cof_batch_sight(b, r, sensor, strlen(sensor));
+  assert_non_null(sight);
+  cof_record_fold(sight, &seen);
+}
+
+static bool sensors_claimed(const struct test_host *h)
+{
+  return (test_ops()->caps(h->self) & COF_CAP_SENSOR) != 0;
+}
+
+/* What came before the option, or between, is nobody's; what is removed does not come again. */
+static void test_sensors_option(void **state)
+{
+  struct test_host *h = *state;
+  struct cof_batch *b = cof_batch_create();
+  const struct cof_query of_x = by_sensor(COF_QUERY_ALL, NULL, "x");
+  struct cof_query x_address = by_sensor(COF_QUERY_RDATA_ADDR, NULL, "x");
+  add_seen(b, "a.example", "192.0.2.1", "x");
+  start(h);
+  assert_false(sensors_claimed(h));
+  write_all(h, b);
+  assert_int_equal(test_host_stop(h), COF_OK);
+  h->conf.sensors = true;
+  start(h);
+  assert_true(sensors_claimed(h));
+  assert_int_equal(count(h, of_x), 0);
+  int64_t since = ((struct store *)h->self)->sensors_since;
+  assert_true(since > 0);
+  cof_batch_clear(b);
+  add_seen(b, "b.example", "192.0.2.1", "x");
+  add_seen(b, "c.example", "192.0.2.1", "xy");
+  write_all(h, b);
+  assert_int_equal(count(h, of_x), 1);
+  assert_int_equal(count(h, by_sensor(COF_QUERY_SUBDOMAINS, "example", "xy")), 1);
+  assert_int_equal(count(h, by_sensor(COF_QUERY_RRNAME, "a.example", "x")), 0);
+  cof_addr_parse("192.0.2.1", 9, &x_address.first);
+  x_address.last = x_address.first;
+  assert_int_equal(count(h, x_address), 1);
+  assert_int_equal(count(h, question(COF_QUERY_ALL, NULL)), 3);
+  assert_int_equal(test_host_stop(h), COF_OK);
+  start(h);
+  assert_int_equal(((struct store *)h->self)->sensors_since, since);
+  assert_int_equal(count(h, of_x), 1);
+  assert_int_equal(test_host_stop(h), COF_OK);
+  h->conf.sensors = false;
+  start(h);
+  assert_false(sensors_claimed(h));
+  assert_int_equal(((struct store *)h->self)->sensors_since, -1);
+  assert_int_equal(count(h, question(COF_QUERY_ALL, NULL)), 3);
+  assert_int_equal(test_host_stop(h), COF_OK);
+  h->conf.sensors = true;
+  start(h);
+  assert_int_equal(count(h, of_x), 0);
+  write_all(h, b);
+  assert_int_equal(count(h, of_x), 1);
+  cof_batch_destroy(&b);
+}
+
+/* In files: the keys of sensors are ingested with the records, and removed with their files. */
+static void test_sensors_bulk(void **state)
+{
+  struct test_host *h = *state;
+  struct cof_batch *b = cof_batch_create();
+  char name[64], longest[COF_SENSOR_MAX + 1];
+  memset(longest, 0xff, COF_SENSOR_MAX);
+  longest[COF_SENSOR_MAX] = '\0';
+  for (int i = 0; i < 500; i++) {
+    snprintf(name, sizeof name, "n%d.example", i);
+    add_seen(b, name, "192.0.2.1", i % 5 == 0 ? longest : "y");
+  }
+  h->conf.bulk_records = 1;
+  h->conf.sensors = true;
+  start(h);
+  write_all(h, b);
+  write_all(h, b);
+  assert_int_equal(count(h, by_sensor(COF_QUERY_ALL, NULL, longest)), 100);
+  assert_int_equal(count(h, by_sensor(COF_QUERY_ALL, NULL, "y")), 400);
+  assert_int_equal(count(h, by_sensor(COF_QUERY_ALL, NULL, "z")), 0);
+  expect_open(h, by_sensor(COF_QUERY_ALL, NULL, ""), COF_REJECT);
+  assert_int_equal(test_host_stop(h), COF_OK);
+  h->conf.sensors = false;
+  start(h);
+  assert_int_equal(count(h, question(COF_QUERY_ALL, NULL)), 500);
+  assert_int_equal(test_host_stop(h), COF_OK);
+  h->conf.sensors = true;
+  start(h);
+  assert_int_equal(count(h, by_sensor(COF_QUERY_ALL, NULL, "y")), 0);
+  cof_batch_destroy(&b);
+}
 
 static void forget_marker(struct store *s)
 {
@@ -912,16 +1037,18 @@ static void test_stop_failing(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      STORE_TEST(test_model),           STORE_TEST(test_model_index),
-      STORE_TEST(test_forward_index),   STORE_TEST(test_text),
-      STORE_TEST(test_refused_records), STORE_TEST(test_empty),
-      STORE_TEST(test_tallies_alone),   STORE_TEST(test_bad_questions),
-      STORE_TEST(test_settle),          STORE_TEST(test_tokens),
-      STORE_TEST(test_deadline),        STORE_TEST(test_snapshot),
-      STORE_TEST(test_locked),          STORE_TEST(test_layout),
-      STORE_TEST(test_foreign),         STORE_TEST(test_paths),
-      STORE_TEST(test_full_bulk),       STORE_TEST(test_full_small),
-      STORE_TEST(test_stop_failing),    STORE_TEST(test_dangling),
-      STORE_TEST(test_corrupt),         STORE_TEST(test_threads)};
+      STORE_TEST(test_model),         STORE_TEST(test_model_index),
+      STORE_TEST(test_model_sensors), STORE_TEST(test_sensors_option),
+      STORE_TEST(test_sensors_bulk),  STORE_TEST(test_forward_index),
+      STORE_TEST(test_text),          STORE_TEST(test_refused_records),
+      STORE_TEST(test_empty),         STORE_TEST(test_tallies_alone),
+      STORE_TEST(test_bad_questions), STORE_TEST(test_settle),
+      STORE_TEST(test_tokens),        STORE_TEST(test_deadline),
+      STORE_TEST(test_snapshot),      STORE_TEST(test_locked),
+      STORE_TEST(test_layout),        STORE_TEST(test_foreign),
+      STORE_TEST(test_paths),         STORE_TEST(test_full_bulk),
+      STORE_TEST(test_full_small),    STORE_TEST(test_stop_failing),
+      STORE_TEST(test_dangling),      STORE_TEST(test_corrupt),
+      STORE_TEST(test_threads)};
   return cmocka_run_group_tests_name("rocksdb store", tests, NULL, NULL);
 }
