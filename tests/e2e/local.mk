@@ -28,6 +28,7 @@ E2E_TESTS = \
 	%D%/test-hostile-http.py \
 	%D%/test-circl.py \
 	%D%/test-api.py \
+	%D%/test-sensors.py \
 	%D%/test-real.py \
 	%D%/test-conformance.py \
 	%D%/test-faulty.py \

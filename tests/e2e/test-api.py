@@ -155,7 +155,9 @@ def unsupported(world):
         elif not any(r["rrtype"] == "TYPE65280" for r in wanted(condition)):
             same(answer, condition, "%s=%s" % (field, value))
     refused(ask(server, name="a.example", bailiwick="example"), 501, "bailiwick")
-    refused(ask(serve(world), name="a.example", sensor_id="s1"), 501, "sensor_id", "/api/v1/stats")
+    for one in (server, serve(world)):
+        refused(ask(one, name="a.example", sensor_id="s1"), 501, "sensor_id", "sensors = yes",
+                "/api/v1/stats")
 
 
 @case("rrtype keeps the types asked for")

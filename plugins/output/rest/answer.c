@@ -159,6 +159,8 @@ enum cof_result answer_open(struct answer *a, struct cof_query *query, bool pivo
     set_types(a, query);
   if (a->bailiwick[0] != '\0')
     query->bailiwick = a->bailiwick;
+  if (a->sensor[0] != '\0')
+    query->sensor_id = a->sensor;
   /* One more than is sent tells whether there was more. */
   if (!pivot && a->max > 0 && !a->sorts)
     query->limit = a->max + 1;
@@ -354,6 +356,7 @@ void answer_reset(struct answer *a)
   a->format = FORMAT_NDJSON;
   a->types_count = 0;
   a->bailiwick[0] = '\0';
+  a->sensor[0] = '\0';
   a->records.cap = a->owners.cap = 0;
   a->written = a->max = a->cursor = a->question = a->came_by = 0;
   a->place_len = 0;

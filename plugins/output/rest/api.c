@@ -142,12 +142,25 @@ static void set_bounds(struct answer *a, const struct params *p)
   a->whole = a->paging && a->max != 0 && a->max <= PAGE_RECORDS;
 }
 
+/* The storage may lack it for want of an option. */
+static enum cof_result check_sensor(const struct answer *a, const struct params *p,
+                                    struct cof_error *err)
+{
+  if (p->sensor[0] == '\0' || (cof_storage_caps(a->worker->rest->host) & COF_CAP_SENSOR) != 0)
+    return COF_OK;
+  return cof_fail(err, COF_UNSUPPORTED,
+                  "sensor_id: the storage does not keep what single sensors see; rocksdb does with "
+                  "sensors = yes. How much each has sent in all is in /api/v1/stats");
+}
+
 enum cof_result api_read(struct MHD_Connection *connection, struct answer *a, struct params *params,
                          struct cof_error *err)
 {
   const char *accept =
       MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
   enum cof_result r = read_params(connection, a->path->params, params, err);
+  if (r == COF_OK)
+    r = check_sensor(a, params, err);
   if (r != COF_OK)
     return r;
   a->varies = (params->given & PARAM_BIT(PARAM_FORMAT)) == 0;
@@ -160,6 +173,7 @@ enum cof_result api_read(struct MHD_Connection *connection, struct answer *a, st
   memcpy(a->types, params->types, sizeof a->types);
   a->types_count = params->types_count;
   memcpy(a->bailiwick, params->bailiwick, sizeof a->bailiwick);
+  memcpy(a->sensor, params->sensor, sizeof a->sensor);
   a->fences = params->fences;
   a->question = params->fingerprint;
   set_bounds(a, params);

@@ -112,7 +112,8 @@ bool format_accepted(const char *header, enum format *format)
 
 size_t format_bound(const struct cof_record *record, size_t origin_len)
 {
-  return COF_JSON_BOUND(record, origin_len) + COF_ZONES_BOUND(record) + 4;
+  return COF_JSON_BOUND(record, origin_len) + COF_ZONES_BOUND(record) + COF_SENSOR_BOUND(record) +
+         4;
 }
 
 size_t format_begin(enum format format, char *out)
@@ -164,7 +165,7 @@ static size_t csv_record(const struct cof_record *r, char *out)
 }
 
 size_t format_record(enum format format, const struct cof_record *record, const char *origin,
-                     bool zones, bool first, char *out)
+                     bool all, bool first, char *out)
 {
   const struct cof_write_options options = {.origin = origin};
   size_t before = 0;
@@ -173,9 +174,10 @@ size_t format_record(enum format format, const struct cof_record *record, const 
   if (format == FORMAT_JSON)
     before = (size_t)(stpcpy(out, first ? "\n" : ",\n") - out);
   size_t len = cof_write_json(record, &options, out + before);
-  if (zones) {
+  if (all) {
     char *end = out + before + len - strlen("}\n");
     size_t used = cof_write_zones(record, end);
+    used += cof_write_sensor(record, end + used);
     memcpy(end + used, "}\n", 2);
     len += used;
   }

@@ -33,12 +33,12 @@ bool format_accepted(const char *header, enum format *format);
 size_t format_bound(const struct cof_record *record, size_t origin_len);
 /**
  * Write what stands before the first record, a record, what stands after the last.
- * @param zones  whether JSON has bailiwicks that are known
+ * @param all  whether JSON has also the bailiwicks and the sensor, where they are known
  * @return octets
  */
 size_t format_begin(enum format format, char *out);
 size_t format_record(enum format format, const struct cof_record *record, const char *origin,
-                     bool zones, bool first, char *out);
+                     bool all, bool first, char *out);
 size_t format_end(enum format format, bool none, char *out);
 
 #endif

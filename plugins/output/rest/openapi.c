@@ -208,7 +208,7 @@ static json_t *record_schema(void)
 {
   return json_pack(
       "{s:s, s:s, s:[s, s, s, s, s, s], s:{s:o, s:o, s:o, s:{s:[{s:s}, {s:s}], s:s}, s:o, s:o, "
-      "s:o, s:o, s:o}}",
+      "s:o, s:o, s:o, s:o}}",
       "type", "object", "description",
       "A record of the Passive DNS Common Output Format (draft-dulaunoy-dnsop-passive-dns-cof).",
       "required", "time_first", "time_last", "count", "rrtype", "rrname", "rdata", "properties",
@@ -223,7 +223,10 @@ static json_t *record_schema(void)
                       "most labels. Not in CSV."),
       "cofd_zones",
       field("integer", "Where it was seen in several zones: bit n, from 0 on, stands for the zone "
-                       "that is the last n labels of rrname. Not in CSV."));
+                       "that is the last n labels of rrname. Not in CSV."),
+      "sensor_id",
+      field("string",
+            "The sensor that was asked for, whose times and count these are. Not in CSV."));
 }
 
 static json_t *schemas(void)

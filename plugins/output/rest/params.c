@@ -71,9 +71,11 @@ const struct param_info param_table[PARAMS] = {
                                 .example = "2026-01-31T12:00:00Z",
                                 .pattern = TIME_PATTERN},
     [PARAM_SENSOR_ID] = {.name = "sensor_id",
-                         .help = "Only records that this sensor observed. No storage keeps the "
-                                 "sensors of a record, so this is answered by status 501; the "
-                                 "sensors' numbers of records are in /api/v1/stats.",
+                         .help = "Only what this sensor observed: its records, with the times, "
+                                 "count and bailiwicks that are its own, which the other filters "
+                                 "are about, too. Of a storage that does not keep what sensors "
+                                 "see, this is answered by status 501. The sensors are in "
+                                 "/api/v1/stats.",
                          .example = "sensor-1"},
     [PARAM_SORT] = {.name = "sort",
                     .help = "Sort by this field, descending with a leading -, and answer the first "
@@ -271,6 +273,16 @@ static enum cof_result take_name(struct params *p, enum param param, const char 
   return read_name(param, value, p->name, err);
 }
 
+static enum cof_result take_sensor(struct params *p, const char *value, struct cof_error *err)
+{
+  size_t len = strlen(value);
+  if (len >= sizeof p->sensor)
+    return wrong(PARAM_SENSOR_ID, value, err, "has %zu octets: expected at most %d", len,
+                 COF_SENSOR_MAX);
+  memcpy(p->sensor, value, len + 1);
+  return COF_OK;
+}
+
 static enum cof_result take_word(struct params *p, enum param param, const char *value,
                                  struct cof_error *err)
 {
@@ -321,9 +333,7 @@ static enum cof_result take_value(struct params *p, enum param param, const char
   case PARAM_BAILIWICK:
     return read_name(param, value, p->bailiwick, err);
   case PARAM_SENSOR_ID:
-    return cof_fail(err, COF_UNSUPPORTED,
-                    "sensor_id: the storage keeps no sensors of single records, only how much each "
-                    "sensor has sent in all, which /api/v1/stats tells");
+    return take_sensor(p, value, err);
   case PARAM_SORT:
   case PARAM_FORMAT:
     return take_word(p, param, value, err);

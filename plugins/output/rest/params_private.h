@@ -70,7 +70,8 @@ struct params {
   struct cof_addr first, last;
   uint16_t types[TYPES_MAX];
   size_t types_count;
-  char bailiwick[COF_NAME_MAX]; /**< canonical; empty: not given */
+  char bailiwick[COF_NAME_MAX];    /**< canonical; empty: not given */
+  char sensor[COF_SENSOR_MAX + 1]; /**< empty: not given */
   struct fences fences;
   enum sort_key sort;
   bool descending;
@@ -89,8 +90,8 @@ void params_init(struct params *params, int64_t now);
  * @param allowed     bits of the parameters that the path takes
  * @param name,value  as in the request, with percent escapes, `+` already turned into a space;
  *                    `value` NULL where there is no `=`
- * @return COF_OK; COF_REJECT with the name of the field, what was wrong and what was expected;
- *         COF_UNSUPPORTED: the storages do not keep what it asks by. Thread safe.
+ * @return COF_OK; COF_REJECT with the name of the field, what was wrong and what was expected.
+ * Thread safe.
  */
 enum cof_result params_take(struct params *params, uint32_t allowed, const char *name,
                             const char *value, struct cof_error *err);

@@ -239,20 +239,21 @@ struct answer {
   uint64_t written;
   uint64_t deadline_ns;
   enum format format;
-  uint16_t types[TYPES_MAX];    /**< rrtypes that are asked for */
-  size_t types_count;           /**< 0: all */
-  char bailiwick[COF_NAME_MAX]; /**< that is asked for; empty: any or none */
-  uint64_t max;                 /**< most records to send; 0: no bound */
-  bool begun;                   /**< what stands before the first record is rendered */
-  bool more;                    /**< there was more than `max` records, or than a page takes */
-  bool paging;                  /**< the client gets a cursor where there is more */
-  bool whole;                   /**< a page: rendered to its end before it is sent */
-  bool cut;                     /**< records were left out before they were to be sent */
-  bool uploads;                 /**< the request's body is taken */
-  bool sorts;                   /**< the records are sorted before they are sent */
-  bool circl;                   /**< the headers are those of CIRCL's service */
-  bool varies;                  /**< the answer depends on Accept */
-  struct place *place;          /**< where the next page begins */
+  uint16_t types[TYPES_MAX];       /**< rrtypes that are asked for */
+  size_t types_count;              /**< 0: all */
+  char bailiwick[COF_NAME_MAX];    /**< that is asked for; empty: any or none */
+  char sensor[COF_SENSOR_MAX + 1]; /**< that is asked for; empty: all together */
+  uint64_t max;                    /**< most records to send; 0: no bound */
+  bool begun;                      /**< what stands before the first record is rendered */
+  bool more;                       /**< there was more than `max` records, or than a page takes */
+  bool paging;                     /**< the client gets a cursor where there is more */
+  bool whole;                      /**< a page: rendered to its end before it is sent */
+  bool cut;                        /**< records were left out before they were to be sent */
+  bool uploads;                    /**< the request's body is taken */
+  bool sorts;                      /**< the records are sorted before they are sent */
+  bool circl;                      /**< the headers are those of CIRCL's service */
+  bool varies;                     /**< the answer depends on Accept */
+  struct place *place;             /**< where the next page begins */
   size_t place_len;
   uint64_t question; /**< fingerprint of what is asked, for the cursor */
   uint64_t came_by;  /**< cursor that this page was asked for by; 0: none */

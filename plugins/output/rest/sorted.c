@@ -90,7 +90,7 @@ static void rise(struct sorted *s, size_t i)
 
 static size_t size_of(const struct cof_record *r)
 {
-  return sizeof(struct kept) + (size_t)r->rrname_len + 1 + r->rdata_len + 1;
+  return sizeof(struct kept) + (size_t)r->rrname_len + 1 + r->rdata_len + 1 + r->sensor_len + 1;
 }
 
 static struct kept *copy(const struct cof_record *r)
@@ -98,12 +98,12 @@ static struct kept *copy(const struct cof_record *r)
   struct kept *k = malloc(size_of(r));
   if (k == NULL)
     return NULL;
+  char *rdata = k->texts + r->rrname_len + 1, *sensor = rdata + r->rdata_len + 1;
   k->record = *r;
-  memcpy(k->texts, r->rrname, (size_t)r->rrname_len + 1);
-  memcpy(k->texts + r->rrname_len + 1, r->rdata, (size_t)r->rdata_len + 1);
-  k->record.rrname = k->texts;
-  k->record.rdata = k->texts + r->rrname_len + 1;
-  k->record.sensor_id = NULL;
+  k->record.rrname = memcpy(k->texts, r->rrname, (size_t)r->rrname_len + 1);
+  k->record.rdata = memcpy(rdata, r->rdata, (size_t)r->rdata_len + 1);
+  if (r->sensor_id != NULL)
+    k->record.sensor_id = memcpy(sensor, r->sensor_id, (size_t)r->sensor_len + 1);
   return k;
 }
 
