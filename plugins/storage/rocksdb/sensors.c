@@ -23,8 +23,7 @@ static enum cof_result failed(const struct store *s, char *text, const char *wha
   return COF_FATAL;
 }
 
-/* --- the marker: since when all that sensors saw is kept ----------------------------------------
- */
+/* --- the marker: since when all that sensors saw is kept -------------------------------------- */
 
 /* @param since  seconds UTC; -1 where there is no marker */
 static enum cof_result read_marker(const struct store *s, int64_t *since)
@@ -126,8 +125,7 @@ enum cof_result sensors_open(struct store *s)
   return result == COF_OK ? begin(s) : result;
 }
 
-/* --- sizes ---------------------------------------------------------------------------------------
- */
+/* --- sizes ----------------------------------------------------------------------------------- */
 
 static void sizes(const struct store *s, uint64_t *records, uint64_t *sensors)
 {
