@@ -238,6 +238,22 @@ def comes_and_goes(world):
     equal(len(ask(server, subdomains="example").records), 5, "no record is gone")
 
 
+@case("migrate and export take the records, and say that sensors stay")
+def migrated(world):
+    server = serve(world, [observation("a.example", "x"), observation("a.example", "y")])
+    server.stop()
+    text = "\n".join(("[storage.other]", "plugin = rocksdb", "path = " + world.path("other"),
+                      "sensors = yes"))
+    conf = world.conf(text, input="path = " + world.path("in.ndjson"), storage="sensors = yes")
+    said = world.done("migrate", "-c", conf, "--from", "db", "--to", "other")
+    check("what single sensors saw of the records of storage.db stays there" in said.stderr,
+          said.stderr)
+    for name in ("db", "other"):
+        lines = world.done("export", "-c", conf, "--from", name).stdout.splitlines()
+        one, = [json.loads(line) for line in lines]
+        equal((one["rrname"], one["count"], "sensor_id" in one), ("a.example", 2, False), name)
+
+
 @case("two storages of a chain: the one that keeps sensors gets them")
 def two_storages(world):
     made = list(generate.observations(600, seed=9))
