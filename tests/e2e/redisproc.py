@@ -36,6 +36,16 @@ def free_port(spare=0):
                 continue
 
 
+def hold_port(world, port=0):
+    """Hold a port, or any, for a server of the case: nobody is given it by chance, be it before that
+    server starts or while it is down. It must set SO_REUSEADDR, as servers do. Returns the port."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    world.cleanups.append(held.close)
+    held.bind(("127.0.0.1", port))
+    return held.getsockname()[1]
+
+
 class RedisError(Exception):
     """An error that the server answered with."""
 
@@ -115,13 +125,16 @@ class Redis:
         self.logfile = os.path.join(self.directory, "log")
         self.port = self.process = None
         for _ in range(5):
-            self.port = free_port(10000 if cluster else 0)
+            self.port = self.choose_port(world)
             if self.start(must=False):
                 break
         check(self.process is not None, self.command()[0] + " does not start")
         world.cleanups.append(self.kill)
 
     need = staticmethod(need_redis)
+
+    def choose_port(self, world):
+        return free_port(10000) if self.cluster else hold_port(world)
 
     def command(self):
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir",
@@ -183,6 +196,9 @@ class Kvrocks(Redis):
     """A Kvrocks of a test case; options are lines of its configuration."""
 
     need = staticmethod(need_kvrocks)
+
+    def choose_port(self, world):
+        return free_port(10000 if self.cluster else 0)
 
     def command(self):
         lines = ["bind 127.0.0.1", "port %d" % self.port, "dir " + self.directory, "log-dir stdout",
