@@ -30,6 +30,7 @@ ask() {
 }
 
 for round in 1 2; do
+  : >"$out"  # at once, so that nothing of the round before is read
   (cd / && exec "$dev" --no-install run) >"$out" 2>&1 &
   pid=$!
   answer=$(ask /query/www.framtro.nu)
