@@ -75,7 +75,8 @@ class Proxy:
                 flow.passed += len(data)
         except Cut as cut:
             reset = cut.reset
-            self.cuts += 1
+            with self.lock:
+                self.cuts += 1
             try:
                 sink.sendall(cut.data)
             except OSError:
