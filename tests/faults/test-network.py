@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """What befalls connections: cut at every octet of their beginning, idle by the thousand, half-open, slow,
 and noise where TLS is expected."""
+import errno
 import json
 import os
 import socket
@@ -42,8 +43,10 @@ def say_part(address, part, how):
             return one
         if how == "reset":
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    except ConnectionError:
-        pass  # hung up on, which is as good
+    except OSError as error:
+        if not isinstance(error, ConnectionError) and error.errno != errno.ENOTCONN:
+            raise
+        # It hung up already, which is as good.
     one.close()
     return None
 
@@ -77,7 +80,7 @@ def warm(server):
 
 @case("an HTTP request cut at each octet: nothing stays, and others are served")
 def http_cut(world):
-    server = world.serve(world.conf(input="path = " + SAMPLE, rest="request_timeout = 2s"))
+    server = world.serve(world.conf(input="path = " + SAMPLE, rest="request_timeout = 20s"))
     until(lambda: server.get(NAME).body, "the samples")
     before = warm(server)
     text = b"GET %s?a=b HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nX-Long: %s\r\n\r\n" % (
@@ -211,7 +214,7 @@ def answers_cut(world):
 
 @case("a start while answers of Redis are cut at each octet: it waits, and serves when that is over")
 def start_cut(world):
-    store = RedisStore(world, "compact", "database = 1")
+    store = RedisStore(world, "compact", "database = 1\ncommand_timeout = 5m")
     proxy = Proxy(world, store.port)
     store.port = proxy.port
     plant = Plant(world, D4Feed(world), store)
@@ -266,8 +269,9 @@ def vanish(one):
 
 @case("half-open connections of clients that lost their power: closed after their time")
 def half_open(world):
-    server, address = live_output(world, "ping_interval = 1s\nidle_timeout = 2s")
-    conf = world.conf(name="rest.conf", input=None, rest="idle_timeout = 1s\nrequest_timeout = 2s")
+    # Longer than this script may stand still, which is not to be taken for such a client.
+    server, address = live_output(world, "ping_interval = 1s\nidle_timeout = 15s")
+    conf = world.conf(name="rest.conf", input=None, rest="idle_timeout = 15s\nrequest_timeout = 15s")
     with open(conf, encoding="utf-8") as file:
         text = file.read().replace(world.path("db"), world.path("db2"))
     rest = world.serve(world.write("rest.conf", text))
@@ -316,7 +320,7 @@ def tls_noise(world):
 
 @case("a Redis that answers TLS with noise, then well: waited for, and the log says why")
 def redis_noise(world):
-    store = RedisStore(world, "compact", "command_timeout = 1s")
+    store = RedisStore(world, "compact", "command_timeout = 5m")
     certificate, key = make_certificate(world, "redis")
     plain = store.port
     answers = {"noise": True}
