@@ -89,7 +89,7 @@ def timing(world):
         for _ in range(7):
             status(server, NAME, headers, 401)
         return time.clock_gettime(clock) - begin
-    known = spent(basic("bob", "wrong"))
+    known = min(spent(basic("bob", "wrong")) for _ in range(3))  # a start takes some as well
     for name in ("nobody", "alice"):
         check(spent(basic(name, "wrong")) > known / 4, "%s is refused with less work than bob" % name)
 
@@ -276,7 +276,13 @@ def guessing(world):
     have = [server.get(NAME, headers=dict(guesser, **{"X-API-Key": "alice.%d" % n})).status
             for n in range(30)]
     check(have[:5] == [401] * 5 and have.count(429) >= 20, "statuses %s" % have)
-    answer = status(server, NAME, dict(guesser, **ALICE), 429)
+
+    def stopped():
+        """The right key behind a guess, which takes what a minute may have given back."""
+        server.get(NAME, headers=dict(guesser, **{"X-API-Key": "alice.again"}))
+        answer = server.get(NAME, headers=dict(guesser, **ALICE))
+        return answer.status == 429 and answer
+    answer = until(stopped, "the guesser to be refused, right or wrong")
     check(int(answer.headers["retry-after"]) >= 1, "Retry-After")
     status(server, NAME, dict(ALICE, **{"X-Forwarded-For": "192.0.2.67"}))
 
