@@ -23,12 +23,14 @@ class Site:
         self.server = None
 
     def conf(self, d4="", redis="", chain="window_time = 20ms", layout="layout = d4"):
+        """Timeouts are out of reach: what is sent again after one may be counted twice."""
         os.makedirs(self.world.path("state"), exist_ok=True)
         return self.world.write("cofd.conf", "\n".join((
             "[cofd]", "state_dir = " + self.world.path("state"),
             "[input.queue]", "plugin = d4", "server = 127.0.0.1:%d" % self.queue.port,
-            "uuid = " + UUID, d4,
-            "[storage.db]", "plugin = redis", "server = 127.0.0.1:%d" % self.store.port, layout, redis,
+            "uuid = " + UUID, "command_timeout = 10m", d4,
+            "[storage.db]", "plugin = redis", "server = 127.0.0.1:%d" % self.store.port,
+            "command_timeout = 5m", layout, redis,
             "[output.api]", "plugin = rest", "listen = 127.0.0.1:0", "ip_query = pivot",
             "[chain.main]", "route = queue -> db -> api", "retry_max = 200ms", chain)) + "\n")
 
