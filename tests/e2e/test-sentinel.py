@@ -28,7 +28,7 @@ class Watched:
             "sentinel monitor pdns 127.0.0.1 %d 1" % self.master.port,
             # Until lose_master(), so that a crowded machine is taken for no lost master.
             "sentinel down-after-milliseconds pdns 600000",
-            "sentinel failover-timeout pdns 3000")) + "\n")
+            "sentinel failover-timeout pdns 10000")) + "\n")
         self.process = subprocess.Popen(["redis-server", conf, "--sentinel"],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
@@ -54,9 +54,10 @@ class Watched:
         """The master dies, and is missed soon."""
         self.master.kill()
         client = Client(self.port)
-        # A sentinel that stood still does nothing for 30 s; older ones cannot be told otherwise.
+        # The replica may stand still for seconds and is still the one to become master. A sentinel
+        # that stood still does nothing for 30 s; older ones cannot be told otherwise.
         client.many([("SENTINEL", "DEBUG", "tilt-trigger", "600000")], errors=True)
-        client.do("SENTINEL", "SET", "pdns", "down-after-milliseconds", "1000")
+        client.do("SENTINEL", "SET", "pdns", "down-after-milliseconds", "4000")
         client.close()
 
     def end(self):
