@@ -90,8 +90,11 @@ def killed(world):
     # More than ten where too few of these fall into the work, as this script comes to it late.
     while kills < 10 or (hit < 2 and kills < 50):
         if kills >= 10:
-            made += d4model.lines(part, seed=100 + kills)
-        site.push(made[kills * part:(kills + 1) * part] if kills != 9 else made[9 * part:])
+            some = list(d4model.lines(part, seed=100 + kills))
+            made += some
+        else:
+            some = made[kills * part:(kills + 1) * part if kills < 9 else len(made)]
+        site.push(some)
         server = site.serve(chain="window_time = 10ms\nwindow_records = 500\nqueue_batches = 2",
                             d4="batch_entries = 200")
         client = site.queue.client(2)
