@@ -591,9 +591,10 @@ bool fakehost_wait(struct fakehost *f, bool (*holds)(void *), void *arg, int ms)
 {
   struct timespec until = after(ms);
   for (;;) {
+    /* The clock first: this process may stand still between the two. */
+    struct timespec now = after(0), soon = after(10);
     if (holds(arg))
       return true;
-    struct timespec now = after(0), soon = after(10);
     if (now.tv_sec > until.tv_sec || (now.tv_sec == until.tv_sec && now.tv_nsec >= until.tv_nsec)) {
       fakehost_dump(f);
       return false;

@@ -24,7 +24,7 @@
 extern const struct cof_plugin cof_plugin;
 
 /* Longest wait for anything; never reached unless something is wrong. */
-#define SOON 20000
+#define SOON 60000
 
 struct fixture {
   char dir[64];
@@ -206,9 +206,7 @@ static uint64_t now_ns(void)
 static void end(struct fixture *f)
 {
   fakehost_stopping(f->host);
-  uint64_t before = now_ns();
-  assert_int_equal(cof_plugin.stop(f->self, before + UINT64_C(10000000000)), COF_OK);
-  assert_true(now_ns() - before < UINT64_C(5000000000));
+  assert_int_equal(cof_plugin.stop(f->self, now_ns() + SOON * UINT64_C(1000000)), COF_OK);
   assert_true(fakehost_wait_settled(f->host, SOON));
   fakehost_settle(f->host, COF_STOPPED);
   cof_plugin.destroy(f->self);
@@ -415,7 +413,7 @@ static void test_batch_bounds(void **state)
   char *text = many(0, 1000, &len);
   write_octets(at(f, "x"), "w", text, len);
   free(text);
-  run_once(f, SETTINGS(path_of(f, "x"), "batch_records=7"));
+  run_once(f, SETTINGS(path_of(f, "x"), "batch_records=7", "batch_time=60s"));
   assert_int_equal(fakehost_batches(f->host), 143);
   end(f);
   run_once(f, SETTINGS(path_of(f, "x")));
@@ -919,28 +917,44 @@ static void test_follow_growth(void **state)
   end(f);
 }
 
-static void test_follow_rename(void **state)
+/* The writer goes on in the old file for a moment, and leaves its last line unended.
+   @return false when that took too long to say anything: the old file may have ended before */
+static bool check_rename(struct fixture *f)
 {
-  struct fixture *f = *state;
   put(f, "x", rec("a"));
-  /* A busy machine may keep this test from writing for a while: the old file must not have ended.
-   */
   begin(f, SETTINGS(path_of(f, "x"), "follow=yes", "batch_time=1ms", "rotate_wait=2s",
                     "poll_interval=20ms"));
   await(f, 1);
-  /* The writer goes on in the old file for a moment, and leaves its last line unended. */
   FILE *writer = fopen(at(f, "x"), "a");
   assert_non_null(writer);
+  uint64_t before = now_ns();
   assert_int_equal(rename(at(f, "x"), at(f, "x.1")), 0);
   put(f, "x", rec("new"));
   await(f, 2);
   fprintf(writer, "%s%.*s", rec("b"), (int)strlen(rec("c")) - 1, rec("c"));
   assert_int_equal(fclose(writer), 0);
-  await(f, 4);
-  append(f, "x", rec("newer"));
-  await(f, 5);
-  expect_names(f, "a new b c newer");
+  bool in_time = now_ns() - before < UINT64_C(2000000000);
+  if (in_time) {
+    await(f, 4);
+    append(f, "x", rec("newer"));
+    await(f, 5);
+    expect_names(f, "a new b c newer");
+  }
   end(f);
+  return in_time;
+}
+
+static void test_follow_rename(void **state)
+{
+  struct fixture *f = *state;
+  for (int i = 0; i < 20; i++) {
+    if (check_rename(f))
+      return;
+    remove_tree(f->dir);
+    remove_tree(f->state_dir);
+    assert_int_equal(mkdir(f->dir, 0700) | mkdir(f->state_dir, 0700), 0);
+  }
+  fail_msg("the machine is too busy");
 }
 
 /* The rotated file still fits the glob: it is known under its new name. */
@@ -1137,7 +1151,10 @@ static void test_follow_compressed(void **state)
   n = zstd(rec("b"), strlen(rec("b")), packed, sizeof packed);
   write_octets(at(f, "d/y.zst"), "w", packed, n);
   await(f, 2);
-  expect_names(f, "a b");
+  /* Its end may not have been seen yet; it is before a file that came later is read. */
+  put(f, "d/z", rec("c"));
+  await(f, 3);
+  expect_names(f, "a b c");
   assert_int_equal(fakehost_rejected(f->host), 0);
   assert_false(fakehost_logged(f->host, "warning"));
   write_octets(at(f, "d/y.zst"), "a", packed, n);

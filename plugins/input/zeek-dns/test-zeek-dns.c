@@ -18,7 +18,7 @@
 #include "fakehost.h"
 #include "zeek_private.h"
 
-#define SOON 20000
+#define SOON 60000
 
 static struct cof_batch *batch;
 static struct zeek_header header;
