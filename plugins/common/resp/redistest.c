@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define ARGS_MAX      64
-#define START_SECONDS 30
+#define START_SECONDS 120
 
 struct redistest {
   pid_t pid;
@@ -101,7 +101,7 @@ static void run_server(struct redistest *s)
 
 static redisContext *dial(const struct redistest *s)
 {
-  struct timeval limit = {.tv_sec = 10};
+  struct timeval limit = {.tv_sec = 60};
   redisContext *c = redisConnectWithTimeout("127.0.0.1", s->port, limit);
   if (c == NULL || c->err != 0 || redisSetTimeout(c, limit) != REDIS_OK) {
     redisFree(c);
@@ -224,8 +224,13 @@ void redistest_freeze(struct redistest *s, bool freeze)
 void redistest_restart(struct redistest *s)
 {
   redistest_kill(s, SIGTERM);
-  if (!launch(s))
-    die("redis-server does not start again on port %u", s->port);
+  /* A connection of somebody else may have got the port meanwhile, and gives it back. */
+  for (int i = 0; i < START_SECONDS * 10; i++) {
+    if (launch(s))
+      return;
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+  }
+  die("redis-server does not start again on port %u", s->port);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
