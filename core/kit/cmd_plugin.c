@@ -57,7 +57,7 @@ static const char usage_text[] =
     "      --records N        how many records come of what is prepared or fed\n"
     "      --load FILE        file for load(), of inputs that `cofd import` uses\n"
     "      --only TEXT        run the cases whose title has this text, and those they build on\n"
-    "      --timeout SECONDS  for each case (60)\n"
+    "      --timeout SECONDS  for each case (180)\n"
     "      --known-types      write only types that have a mnemonic into a storage\n"
     "      --seed N           of random numbers, to repeat a run\n";
 
@@ -139,7 +139,7 @@ static bool take(struct kit_plan *plan, int option)
 
 static int run_test(int argc, char **argv)
 {
-  struct kit_plan plan = {.timeout_s = 60 * KIT_SLOWNESS, .seed = (unsigned)time(NULL)};
+  struct kit_plan plan = {.timeout_s = 180 * KIT_SLOWNESS, .seed = (unsigned)time(NULL)};
   int option;
   while ((option = getopt_long(argc, argv, "h", test_options, NULL)) != -1) {
     if (option == 'h')

@@ -11,7 +11,7 @@ from cofdtest import SANITIZED, TOP, case, check, equal, main
 from sdkbuild import SDK, compile_plugin, kit
 
 FAULTS = sorted(glob.glob(os.path.join(TOP, "tests/faulty/*.fault")))
-HANG = "60" if SANITIZED else "15"  # for those that are to run into it
+HANG = "60" if SANITIZED else "30"  # for those that are to run into it
 WORKERS = 8  # they wait most of the time
 
 
