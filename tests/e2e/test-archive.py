@@ -294,6 +294,7 @@ def drop(world):
                               "window_time = 20ms\nwindow_records = 1000"))
     server.wait_stored(records)
     server.wait_log("the queue is full; lines are dropped")
+    world.wait_read(world.path("in.ndjson"))  # then the archive was told of the last window, too
     dropped, folded = server.metric("arc", "dropped"), server.metric("main", "folded")
     os.unlink(path)
     server.wait_log("writing works again")

@@ -314,8 +314,8 @@ def idle(world):
             if number > 1:
                 peer.say(line("b.example"))
     ws = WsServer(world, handler)
-    server = run(world, ws.url, "ping_interval = 100ms\nidle_timeout = 3s\n")
-    server.wait_log("connection lost: nothing came for 3000 ms, not even the answer to a ping")
+    server = run(world, ws.url, "ping_interval = 100ms\nidle_timeout = 12s\n")
+    server.wait_log("connection lost: nothing came for 12000 ms, not even the answer to a ping")
     server.wait_stored(1)
     equal(pings[:4], [1, 1, 1, 1], "pings of the first connection")
     check(5 > pings.count(1), "one ping is under way at a time")

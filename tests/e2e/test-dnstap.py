@@ -182,7 +182,7 @@ def broken_peers(world):
 
 @case("no more connections than allowed; the next one waits; who does not begin is hung up on")
 def bounded(world):
-    tap = Tap(world, "socket = %s\nmax_connections = 2\nhandshake_timeout = 3s"
+    tap = Tap(world, "socket = %s\nmax_connections = 2\nhandshake_timeout = 12s"
               % world.path("dnstap.sock"))
     first, second = tap.connect(), tap.connect()
     tap.server.wait_log("2 connections, as many as max_connections allows")
