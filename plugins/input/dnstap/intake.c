@@ -53,7 +53,6 @@ static void count(struct tap *t)
 {
   const struct door_counts *c = &t->counts;
   const struct tap_metrics *m = &t->metrics;
-  add(t, m->payloads, c->payloads);
   add(t, m->unwanted, c->unwanted);
   add(t, m->responses, c->responses);
   add(t, m->dns_errors, c->errors);
@@ -62,6 +61,7 @@ static void count(struct tap *t)
   add(t, m->other_class, c->other_class);
   add(t, m->meta, c->meta);
   add(t, m->out_of_bailiwick, c->out_of_bailiwick);
+  add(t, m->payloads, c->payloads); /* the last, so that who sees it sees what came of them */
   t->counts = (struct door_counts){0};
 }
 
