@@ -41,9 +41,10 @@ static void check_forward(const uint8_t *key, size_t len)
   size_t rdata_len;
   if (!key_forward_split(key, len, &p))
     return;
-  CHECK(p.name == key + 1 && p.name + p.name_len + 2 == p.rdata &&
+  size_t head = key_head_len(key, len);
+  CHECK(head != 0 && p.name == key + head && p.name + p.name_len + 2 == p.rdata &&
         p.rdata + p.rdata_len == key + len);
-  CHECK(key_prefix(key, len) == 1 + p.name_len);
+  CHECK(key_prefix(key, len) == head + p.name_len);
   const char *rdata = key_rdata_text(&p, addr, &rdata_len);
   size_t n = check_name(p.name, p.name_len, text);
   if (rdata == NULL || n == 0 || rdata_len > COF_RDATA_MAX)
