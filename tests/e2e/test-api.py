@@ -560,7 +560,7 @@ def bulk_mistakes(world):
 
 @case("a bound that a reload lowers holds for the body that is under way")
 def bulk_reloaded(world):
-    server = serve(world, rest="threads = 1\nbulk_bytes = 256K")
+    server = serve(world, rest="threads = 1\nbulk_bytes = 256K\nrequest_timeout = 10m")
     connection = server.connect()
     connection.putrequest("POST", "/api/v1/bulk")
     connection.putheader("Content-Type", "text/plain")

@@ -93,7 +93,7 @@ class Cluster:
                 keys = one.do("CLUSTER", "GETKEYSINSLOT", slot, 20)
                 if not keys:
                     break
-                one.do("MIGRATE", "127.0.0.1", target.port, "", 0, 10000, "KEYS", *keys)
+                one.do("MIGRATE", "127.0.0.1", target.port, "", 0, 60000, "KEYS", *keys)
             for node in (target, source, *[m for m in self.masters() if m not in (source, target)]):
                 node.do("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
         one.close()

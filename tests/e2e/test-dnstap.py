@@ -564,6 +564,7 @@ def files(world):
     tap.server.wait_log("d.txt: at octet 0: begins with no frame of this protocol")
     tap.server.wait_log("e.fstrm: at octet 0: begins with other content than protobuf:dnstap")
     tap.server.wait_log("nothing: no file of that name")
+    tap.wait("errors", 2)  # counted after it is logged
     equal(tap.counters()["errors"], 2, "files with errors")
     equal(len(tap.answers("192.0.2.1")), 203, "names")
     tap.restart()
