@@ -200,11 +200,11 @@ static bool fold_one(struct window *w, struct cof_record *r, struct window_count
   struct cof_record *into = slot_record(w, *slot);
   /* A place for the tally first, since a part that is folded cannot be taken back. */
   bool other_path = __builtin_expect(into->via != r->via, 0) && w->split;
-  if (other_path && !(cof_batch_tally(w->records, r->sensor_id, r->sensor_len, 0) &&
-                      place_sight(w, into, r, &sight) && fold_part(w, into, r)))
+  bool placed = place_sight(w, into, r, &sight);
+  if (placed && other_path &&
+      !(cof_batch_tally(w->records, r->sensor_id, r->sensor_len, 0) && fold_part(w, into, r)))
     return false;
-  if (!place_sight(w, into, r, &sight) ||
-      !cof_batch_tally(w->records, r->sensor_id, r->sensor_len, 1)) {
+  if (!placed || !cof_batch_tally(w->records, r->sensor_id, r->sensor_len, 1)) {
     cof_batch_truncate(w->records, before);
     *slot = there ? *slot : 0;
     return false;

@@ -9,7 +9,7 @@ import time
 import balboa
 import bench_inputs as inputs
 from benchlib import (Missing, Server, fail, figure_most, free_port, mebi, median, plain, rate, ratio,
-                      say, seconds, size_of)
+                      seconds, size_of)
 
 C_LOOP, AS_LEFT = "RocksDB C loop", ", as left at its end"
 STILL = 5  # seconds without a change of size: then a database has settled

@@ -122,7 +122,7 @@ class Store:
         storage = "plugin = rocksdb\npath = " + world.path("db")
         if kind != "rocksdb":
             self.redis = Redis(world, "redis")
-            storage = "plugin = redis\nserver = 127.0.0.1:%d\nlayout = %s\ncommand_timeout = 15s" % (
+            storage = "plugin = redis\nserver = 127.0.0.1:%d\nlayout = %s\ncommand_timeout = 5m" % (
                 self.redis.port, kind.split()[1])
         os.makedirs(world.path("state"), exist_ok=True)
         self.server = world.serve(world.write("cofd.conf", "\n".join((

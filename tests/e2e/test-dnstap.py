@@ -5,7 +5,6 @@ resolver that asks a real authoritative server, all on loopback."""
 import json
 import os
 import random
-import shutil
 import socket
 import stat
 import struct
@@ -15,7 +14,7 @@ import time
 import dnstapwire as wire
 from cofdtest import (DEADLINE, SANITIZED, TOP, Skip, case, check, die_with_parent, equal, main,
                       until)
-from dnstapwire import (CLIENT, CONTENT, FORWARDER, READY, RESOLVER, START, STOP, Sender, address,
+from dnstapwire import (CLIENT, CONTENT, READY, START, STOP, Sender, address,
                         control, frame, message, name, payload, rr, stream)
 
 FLOOD = 3000 if SANITIZED else 20000

@@ -30,7 +30,7 @@ class Closed(Exception):
 class WebSocket:
     """A connection. Pings are answered from within receive()."""
 
-    def __init__(self, host, port, path="/", headers=None, timeout=90, receive_buffer=None,
+    def __init__(self, host, port, path="/", headers=None, timeout=240, receive_buffer=None,
                  tls=None):
         self.pings = 0
         raw = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)

@@ -146,12 +146,35 @@ static enum cof_result open_error(const struct store *s, char *text)
   return COF_FATAL;
 }
 
-static enum cof_result layout_error(const struct store *s, char *text)
+enum cof_result db_failed(const struct store *s, char *text, const char *what)
 {
   struct cof_error err;
-  db_error(text, "cannot read or write the layout version", &err);
+  db_error(text, what, &err);
   cof_log(s->host, COF_LOG_ERROR, "%s: %s", s->conf->path, err.text);
   return COF_FATAL;
+}
+
+enum cof_result db_read_meta(const struct store *s, const char *key, size_t key_len, char **value,
+                             size_t *len, const char *what)
+{
+  char *error = NULL;
+  rocksdb_readoptions_t *read = rocksdb_readoptions_create();
+  rocksdb_readoptions_set_total_order_seek(read, 1);
+  *value = rocksdb_get(s->db, read, key, key_len, len, &error);
+  rocksdb_readoptions_destroy(read);
+  return error == NULL ? COF_OK : db_failed(s, error, what);
+}
+
+enum cof_result db_write_synced(const struct store *s, rocksdb_writebatch_t *batch,
+                                const char *what)
+{
+  char *error = NULL;
+  rocksdb_writeoptions_t *write = rocksdb_writeoptions_create();
+  rocksdb_writeoptions_set_sync(write, 1);
+  rocksdb_write(s->db, write, batch, &error);
+  rocksdb_writeoptions_destroy(write);
+  rocksdb_writebatch_destroy(batch);
+  return error == NULL ? COF_OK : db_failed(s, error, what);
 }
 
 static bool is_empty(const struct store *s, const rocksdb_readoptions_t *read, char **error)
@@ -166,11 +189,12 @@ static bool is_empty(const struct store *s, const rocksdb_readoptions_t *read, c
 
 static enum cof_result check_layout(const struct store *s, const rocksdb_readoptions_t *read)
 {
-  char *error = NULL;
+  static const char what[] = "cannot read or write the layout version";
+  char *error = NULL, *found;
   size_t len = 0;
-  char *found = rocksdb_get(s->db, read, layout_key, sizeof layout_key, &len, &error);
-  if (error != NULL)
-    return layout_error(s, error);
+  enum cof_result result = db_read_meta(s, layout_key, sizeof layout_key, &found, &len, what);
+  if (result != COF_OK)
+    return result;
   if (found != NULL) {
     bool same = len == strlen(LAYOUT_VERSION) && memcmp(found, LAYOUT_VERSION, len) == 0;
     if (!same)
@@ -183,7 +207,7 @@ static enum cof_result check_layout(const struct store *s, const rocksdb_readopt
   }
   bool empty = is_empty(s, read, &error);
   if (error != NULL)
-    return layout_error(s, error);
+    return db_failed(s, error, what);
   if (!empty) {
     cof_log(s->host, COF_LOG_ERROR,
             "%s: a RocksDB database without a layout version, so not cofd's: expected layout "
@@ -191,12 +215,10 @@ static enum cof_result check_layout(const struct store *s, const rocksdb_readopt
             s->conf->path, LAYOUT_VERSION);
     return COF_FATAL;
   }
-  rocksdb_writeoptions_t *write = rocksdb_writeoptions_create();
-  rocksdb_writeoptions_set_sync(write, 1);
-  rocksdb_put(s->db, write, layout_key, sizeof layout_key, LAYOUT_VERSION, strlen(LAYOUT_VERSION),
-              &error);
-  rocksdb_writeoptions_destroy(write);
-  return error == NULL ? COF_OK : layout_error(s, error);
+  rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+  rocksdb_writebatch_put(batch, layout_key, sizeof layout_key, LAYOUT_VERSION,
+                         strlen(LAYOUT_VERSION));
+  return db_write_synced(s, batch, what);
 }
 
 static void create_options(struct store *s)

@@ -12,26 +12,16 @@
 static const char marker_key[] = {KEY_META, 'n', 'a', 'm', 'e', 's'};
 static const char marker[] = {'1'};
 
-static enum cof_result failed(const struct store *s, char *text, const char *what)
-{
-  struct cof_error err;
-  db_error(text, what, &err);
-  cof_log(s->host, COF_LOG_ERROR, "%s: %s", s->conf->path, err.text);
-  return COF_FATAL;
-}
-
 /* --- the marker: the index has all names ----------------------------------------------------- */
 
 static enum cof_result has_marker(const struct store *s, bool *has)
 {
-  char *error = NULL;
+  char *found;
   size_t len = 0;
-  rocksdb_readoptions_t *read = rocksdb_readoptions_create();
-  rocksdb_readoptions_set_total_order_seek(read, 1);
-  char *found = rocksdb_get(s->db, read, marker_key, sizeof marker_key, &len, &error);
-  rocksdb_readoptions_destroy(read);
-  if (error != NULL)
-    return failed(s, error, "cannot read the state of the forward index");
+  enum cof_result result = db_read_meta(s, marker_key, sizeof marker_key, &found, &len,
+                                        "cannot read the state of the forward index");
+  if (result != COF_OK)
+    return result;
   *has = found != NULL && len == sizeof marker && memcmp(found, marker, len) == 0;
   rocksdb_free(found);
   return COF_OK;
@@ -39,15 +29,12 @@ static enum cof_result has_marker(const struct store *s, bool *has)
 
 static enum cof_result set_marker(const struct store *s, bool set)
 {
-  char *error = NULL;
-  rocksdb_writeoptions_t *write = rocksdb_writeoptions_create();
-  rocksdb_writeoptions_set_sync(write, 1);
+  rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
   if (set)
-    rocksdb_put(s->db, write, marker_key, sizeof marker_key, marker, sizeof marker, &error);
+    rocksdb_writebatch_put(batch, marker_key, sizeof marker_key, marker, sizeof marker);
   else
-    rocksdb_delete(s->db, write, marker_key, sizeof marker_key, &error);
-  rocksdb_writeoptions_destroy(write);
-  return error == NULL ? COF_OK : failed(s, error, "cannot write the state of the forward index");
+    rocksdb_writebatch_delete(batch, marker_key, sizeof marker_key);
+  return db_write_synced(s, batch, "cannot write the state of the forward index");
 }
 
 /* --- filling -------------------------------------------------------------------------------- */
@@ -166,7 +153,7 @@ static enum cof_result fill(struct store *s)
   rocksdb_writebatch_destroy(f.batch);
   rocksdb_writeoptions_destroy(f.write);
   if (error != NULL)
-    return failed(s, error, "cannot make the forward index");
+    return db_failed(s, error, "cannot make the forward index");
   if (f.names > 0)
     cof_log(s->host, COF_LOG_INFO, "%s: the forward index was made in %.1f s, of %llu names",
             s->conf->path, (double)(cof_clock_ns(s->host) - f.begun_ns) / 1e9,
@@ -185,7 +172,7 @@ static enum cof_result drop(struct store *s)
   rocksdb_drop_column_family(s->db, s->names, &error);
   rocksdb_column_family_handle_destroy(s->names);
   s->names = NULL;
-  return error == NULL ? COF_OK : failed(s, error, "cannot remove the forward index");
+  return error == NULL ? COF_OK : db_failed(s, error, "cannot remove the forward index");
 }
 
 static enum cof_result make(struct store *s)
@@ -194,7 +181,7 @@ static enum cof_result make(struct store *s)
   s->names = rocksdb_create_column_family(s->db, s->options, NAMES_FAMILY, &error);
   if (error != NULL) {
     s->names = NULL;
-    return failed(s, error, "cannot make the forward index");
+    return db_failed(s, error, "cannot make the forward index");
   }
   return fill(s);
 }

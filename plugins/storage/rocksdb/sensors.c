@@ -15,27 +15,17 @@
 static const char marker_key[] = {KEY_META, 's', 'e', 'n', 's', 'o', 'r', 's'};
 static const char all[] = {KEY_SENSOR}, all_end[] = {KEY_SENSOR + 1};
 
-static enum cof_result failed(const struct store *s, char *text, const char *what)
-{
-  struct cof_error err;
-  db_error(text, what, &err);
-  cof_log(s->host, COF_LOG_ERROR, "%s: %s", s->conf->path, err.text);
-  return COF_FATAL;
-}
-
 /* --- the marker: since when all that sensors saw is kept -------------------------------------- */
 
 /* @param since  seconds UTC; -1 where there is no marker */
 static enum cof_result read_marker(const struct store *s, int64_t *since)
 {
-  char *error = NULL, text[TIME_TEXT] = "";
+  char text[TIME_TEXT] = "", *found;
   size_t len = 0;
-  rocksdb_readoptions_t *read = rocksdb_readoptions_create();
-  rocksdb_readoptions_set_total_order_seek(read, 1);
-  char *found = rocksdb_get(s->db, read, marker_key, sizeof marker_key, &len, &error);
-  rocksdb_readoptions_destroy(read);
-  if (error != NULL)
-    return failed(s, error, "cannot read since when sensors are kept");
+  enum cof_result result = db_read_meta(s, marker_key, sizeof marker_key, &found, &len,
+                                        "cannot read since when sensors are kept");
+  if (result != COF_OK)
+    return result;
   *since = -1;
   if (found != NULL) {
     memcpy(text, found, len < sizeof text ? len : sizeof text - 1);
@@ -45,18 +35,6 @@ static enum cof_result read_marker(const struct store *s, int64_t *since)
   return COF_OK;
 }
 
-static enum cof_result write_synced(const struct store *s, rocksdb_writebatch_t *batch,
-                                    const char *what)
-{
-  char *error = NULL;
-  rocksdb_writeoptions_t *write = rocksdb_writeoptions_create();
-  rocksdb_writeoptions_set_sync(write, 1);
-  rocksdb_write(s->db, write, batch, &error);
-  rocksdb_writeoptions_destroy(write);
-  rocksdb_writebatch_destroy(batch);
-  return error == NULL ? COF_OK : failed(s, error, what);
-}
-
 static enum cof_result begin(struct store *s)
 {
   char text[TIME_TEXT];
@@ -64,7 +42,7 @@ static enum cof_result begin(struct store *s)
   s->sensors_since = (int64_t)time(NULL);
   int len = snprintf(text, sizeof text, "%lld", (long long)s->sensors_since);
   rocksdb_writebatch_put(batch, marker_key, sizeof marker_key, text, (size_t)len);
-  return write_synced(s, batch, "cannot write since when sensors are kept");
+  return db_write_synced(s, batch, "cannot write since when sensors are kept");
 }
 
 /* Whole files go at once, the rest with the next compactions. Where the process ends amid this, the
@@ -78,7 +56,7 @@ static enum cof_result drop(struct store *s)
           s->conf->path);
   rocksdb_writebatch_delete_range(batch, all, sizeof all, all_end, sizeof all_end);
   rocksdb_writebatch_delete(batch, marker_key, sizeof marker_key);
-  enum cof_result result = write_synced(s, batch, "cannot remove what was kept of sensors");
+  enum cof_result result = db_write_synced(s, batch, "cannot remove what was kept of sensors");
   if (result != COF_OK)
     return result;
   s->sensors_since = -1;
@@ -87,7 +65,7 @@ static enum cof_result drop(struct store *s)
   if (error == NULL)
     rocksdb_suggest_compact_range_cf(s->db, s->family, all, sizeof all, all_end, sizeof all_end,
                                      &error);
-  return error == NULL ? COF_OK : failed(s, error, "cannot remove what was kept of sensors");
+  return error == NULL ? COF_OK : db_failed(s, error, "cannot remove what was kept of sensors");
 }
 
 static enum cof_result has_records(const struct store *s, bool *has)
@@ -103,7 +81,7 @@ static enum cof_result has_records(const struct store *s, bool *has)
   rocksdb_iter_get_error(it, &error);
   rocksdb_iter_destroy(it);
   rocksdb_readoptions_destroy(read);
-  return error == NULL ? COF_OK : failed(s, error, "cannot read");
+  return error == NULL ? COF_OK : db_failed(s, error, "cannot read");
 }
 
 enum cof_result sensors_open(struct store *s)

@@ -96,6 +96,20 @@ void db_reopen(struct store *store);
  */
 enum cof_result db_error(char *text, const char *what, struct cof_error *err);
 
+/** As db_error(), logged with the path. @return COF_FATAL, for what opens the database */
+enum cof_result db_failed(const struct store *store, char *text, const char *what);
+
+/**
+ * Read what the database says of itself.
+ * @param value  owned by the caller, rocksdb_free(); NULL: the key is not there
+ * @return COF_OK, or COF_FATAL after logging
+ */
+enum cof_result db_read_meta(const struct store *store, const char *key, size_t key_len,
+                             char **value, size_t *len, const char *what);
+/** Write and sync a batch, and free it. @return COF_OK, or COF_FATAL after logging */
+enum cof_result db_write_synced(const struct store *store, rocksdb_writebatch_t *batch,
+                                const char *what);
+
 /** Octets of a RocksDB property that is a number; 0 where there is none. */
 uint64_t db_number(const struct store *store, const char *property);
 /** The same of the forward index; 0 where there is no index. */
