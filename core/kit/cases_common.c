@@ -18,9 +18,13 @@
 #include "kit_private.h"
 #include "rig_private.h"
 
-#define WATCH_MS (200 * KIT_SLOWNESS) /* for what must not happen */
-#define CYCLES   8                    /* of an instance's life, for each measurement */
-#define SPANS    3                    /* measurements after a first one */
+#define WATCH_MS (200 * KIT_SLOWNESS)  /* for what must not happen */
+#define CYCLES   8                     /* of an instance's life, for each measurement */
+#define SPANS    15                    /* measurements at most, after a first one */
+#define SMALL    (CYCLES * (size_t)16) /* octets in a span that are no leak */
+#define LARGE    (CYCLES * (size_t)1024)
+#define CLEAN    3 /* small spans that end the search */
+#define LEAKS    5 /* spans alike, or large, that make a leak */
 
 /* --- loading -------------------------------------------------------------------------------- */
 
@@ -488,15 +492,20 @@ static void case_leftovers(struct trial *t)
 }
 
 #if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
-/* A leak is the same each time, or large; what a library keeps for later is neither. */
-static bool is_leak(const size_t grown[SPANS])
+/* A leak is the same nearly each time, or large; what a library or malloc keeps for later is
+ * neither. */
+static bool is_alike(size_t a, size_t b)
 {
-  size_t least = SIZE_MAX, most = 0;
-  for (size_t i = 0; i < SPANS; i++) {
-    least = grown[i] < least ? grown[i] : least;
-    most = grown[i] > most ? grown[i] : most;
-  }
-  return least >= CYCLES * 1024 || (least >= CYCLES * 16 && most - least <= least / 20 + 64);
+  return (a >= LARGE && b >= LARGE) || (a >= b ? a - b : b - a) <= b / 20 + 64;
+}
+
+/* How many of the spans are like the last one, with itself. */
+static size_t like_the_last(const size_t *grown, size_t count)
+{
+  size_t alike = 0;
+  for (size_t i = 0; i < count; i++)
+    alike += grown[i] >= SMALL && is_alike(grown[i], grown[count - 1]);
+  return alike;
 }
 
 struct lives {
@@ -548,16 +557,17 @@ static void case_memory(struct trial *t)
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
   trial_skip(t, "this build cannot tell; one with -fsanitize=address, or with none, can");
 #else
-  size_t grown[SPANS];
+  size_t grown[SPANS], small = 0;
   memory_left_by(t, CYCLES);
-  for (size_t i = 0; i < SPANS; i++) {
+  for (size_t i = 0; i < SPANS && small < CLEAN; i++) {
     /* Libraries keep something for each thread that ever called them: it is in both. */
     long one = memory_left_by(t, 1), more = memory_left_by(t, 1 + CYCLES);
     grown[i] = more > one ? (size_t)(more - one) : 0;
+    small += grown[i] < SMALL;
+    if (grown[i] >= SMALL && like_the_last(grown, i + 1) >= LEAKS)
+      trial_fail(t, "%zu octets more are left after each %d lives of an instance", grown[i],
+                 CYCLES);
   }
-  if (is_leak(grown))
-    trial_fail(t, "%zu, %zu and %zu octets more are left after each %d lives of an instance",
-               grown[0], grown[1], grown[2], CYCLES);
 #endif
 }
 

@@ -96,5 +96,10 @@ void trial_open(struct trial *t);
 void kit_sleep_ms(int ms);
 /** Processor time of this process in milliseconds. */
 uint64_t kit_cpu_ms(void);
+/**
+ * Milliseconds that this process has been running, without those in which all of it stood still, as
+ * it can for seconds on a busy machine. Rather too few.
+ */
+uint64_t kit_ran_ms(void);
 
 #endif

@@ -22,10 +22,8 @@
 #include "../loader_private.h"
 #include "righost_private.h"
 
-#define MS UINT64_C(1000000)
-/* How late a stop() may be, counted in so many milliseconds at a time. */
-#define LATE_MS 1000
-#define TICK_MS 10
+#define MS      UINT64_C(1000000)
+#define LATE_MS (1000 * KIT_SLOWNESS) /* what a stop() may be late by */
 
 extern char **environ;
 
@@ -311,47 +309,20 @@ static void end_acks(struct rig *r)
   r->acker_runs = false;
 }
 
-/*
- * How late a stop() is, in time that this process had: on a busy machine all of it can stand still
- * for seconds, which is not the plugin's doing.
- */
-struct lateness {
-  uint64_t deadline_ns;
-  atomic_bool over;
-  unsigned ms; /* of the thread until it is joined */
-  pthread_t thread;
-};
-
-static void *count_late(void *arg)
-{
-  struct lateness *late = arg;
-  while (!atomic_load(&late->over)) {
-    kit_sleep_ms(TICK_MS);
-    if (clock_ns() > late->deadline_ns)
-      late->ms += TICK_MS;
-  }
-  return NULL;
-}
-
 void rig_stop(struct rig *r, int ms)
 {
   set_state(r, RIG_STOPS);
-  uint64_t deadline = clock_ns() + (uint64_t)ms * MS;
-  struct lateness late = {.deadline_ns = deadline};
-  bool counts = pthread_create(&late.thread, NULL, count_late, &late) == 0;
+  uint64_t begin = kit_ran_ms();
   struct guard_call before = enter(r, "stop()");
-  enum cof_result result = r->plugin->stop(r->self, deadline);
+  enum cof_result result = r->plugin->stop(r->self, clock_ns() + (uint64_t)ms * MS);
   guard_leave_named(before);
+  uint64_t took = kit_ran_ms() - begin;
   set_state(r, RIG_STOPPED);
-  atomic_store(&late.over, true);
-  if (!counts)
-    trial_fail(r->t, "cannot start a thread that looks at the time of stop()");
-  else
-    pthread_join(late.thread, NULL);
   if (result != COF_OK && result != COF_TIMEOUT)
     trial_fail(r->t, "stop() gave %s; expected ok or timeout", cof_result_name(result));
-  if (late.ms > LATE_MS * KIT_SLOWNESS)
-    trial_fail(r->t, "stop() came back %.1f s after its deadline", late.ms / 1e3);
+  if (took > (uint64_t)ms + LATE_MS)
+    trial_fail(r->t, "stop() came back %.1f s after its deadline",
+               (double)(took - (uint64_t)ms) / 1e3);
   rig_hold(r, false);
   end_acks(r);
 }

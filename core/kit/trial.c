@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,7 @@
 
 #define REPORT_MAX  16384 /* octets that a case may say */
 #define STDERR_TAIL 4000  /* octets of its standard error that are shown when it fails */
+#define TICK_MS     10
 
 /* --- in the child --------------------------------------------------------------------------- */
 
@@ -79,6 +82,31 @@ uint64_t kit_cpu_ms(void)
   return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
 }
 
+static atomic_uint_fast64_t ticks;
+
+__attribute__((noreturn)) static void *count_ticks(void *unused)
+{
+  (void)unused;
+  for (;;) {
+    kit_sleep_ms(TICK_MS);
+    atomic_fetch_add(&ticks, 1);
+  }
+}
+
+uint64_t kit_ran_ms(void)
+{
+  return atomic_load(&ticks) * TICK_MS;
+}
+
+/* One thread for a whole case, so that cases which count threads and memory see no change. */
+static void start_ticks(struct trial *t)
+{
+  pthread_t thread;
+  int e = pthread_create(&thread, NULL, count_ticks, NULL);
+  if (e != 0 || (e = pthread_detach(thread)) != 0)
+    trial_fail(t, "the case cannot be set up: %s", strerror(e));
+}
+
 __attribute__((noreturn)) static void run_child(struct trial *t, const struct kit_case *c,
                                                 pid_t parent)
 {
@@ -96,6 +124,7 @@ __attribute__((noreturn)) static void run_child(struct trial *t, const struct ki
     _exit(1);
   signal(SIGPIPE, SIG_IGN);
   srand(t->plan->seed + t->number);
+  start_ticks(t);
   c->run(t);
   _exit(0);
 }
