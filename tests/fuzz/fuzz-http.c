@@ -5,6 +5,7 @@
  * ends its side after them. Answers must be HTTP and none a failure of the server (500); no cursor
  * may be left open once the connection has ended.
  */
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,6 +33,12 @@ static unsigned port;
 static void broken(const char *what)
 {
   fprintf(stderr, "%s\n", what);
+  abort();
+}
+
+static void failed(const char *what)
+{
+  fprintf(stderr, "%s: %s\n", what, strerror(errno));
   abort();
 }
 
@@ -88,9 +95,12 @@ static int connected(void)
   struct linger gone = {.l_onoff = 1}; /* or thousands of ports wait for their time to pass */
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0 ||
-      setsockopt(fd, SOL_SOCKET, SO_LINGER, &gone, sizeof gone) != 0 ||
-      connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
-    broken("cannot connect");
+      setsockopt(fd, SOL_SOCKET, SO_LINGER, &gone, sizeof gone) != 0)
+    failed("cannot make a socket");
+  /* The fuzzer's alarm may come while it waits; the second call then waits on. */
+  while (connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
+    if (errno != EINTR)
+      failed("cannot connect");
   return fd;
 }
 
@@ -99,6 +109,8 @@ static void send_all(int fd, const uint8_t *data, size_t size)
 {
   while (size > 0) {
     ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR)
+      continue;
     if (n <= 0)
       return;
     data += n;
@@ -113,8 +125,10 @@ static void check_answer(const char *head, size_t len)
     return; /* cut off by a reset */
   if (memcmp(head, version, sizeof version - 1) != 0 || head[8] != ' ')
     broken("an answer that is not HTTP");
-  if (memcmp(head + 9, "500", 3) == 0)
+  if (memcmp(head + 9, "500", 3) == 0) {
+    fprintf(stderr, "%.*s\n", (int)len, head);
     broken("a failure of the server");
+  }
 }
 
 /* A server that waits for more of a request is not waited for. */
