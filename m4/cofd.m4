@@ -45,6 +45,7 @@ AC_DEFUN([COFD_SANITIZE], [
   AC_SUBST([COFD_CPPFLAGS])
   AC_SUBST([COFD_UNDEFINED])
   AM_CONDITIONAL([SANITIZE], [test -n "$enable_sanitize" && test "x$enable_sanitize" != xno])
+  AM_CONDITIONAL([WITH_TSAN], [test "x$enable_sanitize" = xthread])
 ])
 
 dnl COFD_FUZZING: --enable-fuzzing instruments everything and links tests/fuzz with libFuzzer.

@@ -118,7 +118,7 @@ static void many_records(void **state)
   fill(f, 1, 20000, 100000); /* into one empty leaf */
   fill(f, 30, 1000, 100000);
   fill(f, 3, 10000, 2000);
-  check_some(f, &f->host, 100);
+  check_some(f, &f->host, 30);
 }
 
 static bool is_page(const char *key)
@@ -160,9 +160,9 @@ static void another_instance_sees_it(void **state)
   struct storehost other;
   fill(f, 5, 1000, 5000);
   start_host(&other, redistest_port(f->server));
-  check_some(f, &other, 30);
+  check_some(f, &other, 10);
   fill(f, 20, 1000, 100000); /* what the other one remembers is old now */
-  check_some(f, &other, 30);
+  check_some(f, &other, 10);
   storehost_stop(&other);
 }
 
