@@ -957,6 +957,25 @@ static void test_follow_rename(void **state)
   fail_msg("the machine is too busy");
 }
 
+/* What comes late is not kept until the old file has ended. */
+static void test_follow_late_writer(void **state)
+{
+  struct fixture *f = *state;
+  put(f, "x", rec("a"));
+  begin(f, SETTINGS(path_of(f, "x"), "follow=yes", "batch_time=1ms", "rotate_wait=1h",
+                    "poll_interval=20ms"));
+  await(f, 1);
+  assert_int_equal(rename(at(f, "x"), at(f, "x.1")), 0);
+  put(f, "x", rec("new"));
+  await(f, 2);
+  append(f, "x.1", rec("b"));
+  await(f, 3);
+  append(f, "x.1", rec("c"));
+  await(f, 4);
+  expect_names(f, "a new b c");
+  end(f);
+}
+
 /* The rotated file still fits the glob: it is known under its new name. */
 static void test_follow_rename_within_glob(void **state)
 {
@@ -1360,6 +1379,7 @@ int main(void)
       TEST(test_positions_cannot_be_written),
       TEST(test_follow_growth),
       TEST(test_follow_rename),
+      TEST(test_follow_late_writer),
       TEST(test_follow_rename_within_glob),
       TEST(test_follow_truncation),
       TEST(test_follow_replacement),

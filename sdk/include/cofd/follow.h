@@ -107,7 +107,8 @@ extern const char *const cof_follow_socket_types[];
       {.name = "poll_interval",                                                                    \
        .help =                                                                                     \
            "How often followed files are looked at where the kernel does not tell of changes: "    \
-           "without inotify, on network file systems, behind symbolic links.",                     \
+           "without inotify, on network file systems, behind symbolic links, and once another "    \
+           "file took their name.",                                                                \
        .dflt = "1s",                                                                               \
        .type = COF_OPT_DURATION,                                                                   \
        .min = 10,                                                                                  \

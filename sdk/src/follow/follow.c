@@ -306,6 +306,17 @@ static void serve(struct follow *f, struct tracked *t)
   }
 }
 
+/* Nothing tells what a late writer adds to a file whose name is no longer followed. */
+static void look_at_retired(struct follow *f)
+{
+  uint64_t now = cof_clock_ns(f->r->host);
+  if (f->retired == NULL || now < f->next_retired)
+    return;
+  for (struct tracked *t = f->retired; t != NULL; t = t->next)
+    follow_make_ready(f, t);
+  f->next_retired = now + (uint64_t)f->r->conf->poll_interval * MS_NS;
+}
+
 /* Timed files that grew meanwhile get more time, the others have ended. */
 static void run_timers(struct follow *f)
 {
@@ -458,6 +469,8 @@ static int time_to_wait(struct follow *f)
   int ms = reader_due(f->r);
   for (struct tracked *t = f->timed; t != NULL; t = t->next_timed)
     ms = earlier(ms, ms_until(f, t->due));
+  if (f->retired != NULL)
+    ms = earlier(ms, ms_until(f, f->next_retired));
   uint64_t peers = peers_due(f);
   if (peers != UINT64_MAX)
     ms = earlier(ms, ms_until(f, peers));
@@ -510,6 +523,7 @@ static void loop(struct follow *f)
   peers_begin(f);
   while (!reader_ending(f->r) && !all_done(f)) {
     struct tracked *t;
+    look_at_retired(f);
     for (int i = 0; i < TURNS && !reader_ending(f->r) && (t = follow_next_ready(f)) != NULL; i++)
       serve(f, t);
     run_timers(f);

@@ -49,6 +49,7 @@ struct follow {
   struct tracked **table;
   size_t room, count;
   struct tracked *retired, *timed;
+  uint64_t next_retired; /* clock */
   struct tracked *peers;
   size_t peers_count; /* connections, without a socket for datagrams */
   uint64_t next_check;
