@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 # Each script prints TAP. They start the cofd of this build tree with the plugins of this build tree.
+# The longest comes first, so that others run beside it.
 E2E_TESTS = \
+	%D%/test-conformance.py \
 	%D%/test-sample.py \
 	%D%/test-query.py \
 	%D%/test-cof-ws.py \
@@ -27,7 +29,6 @@ E2E_TESTS = \
 	%D%/test-api.py \
 	%D%/test-sensors.py \
 	%D%/test-real.py \
-	%D%/test-conformance.py \
 	%D%/test-isolation.py \
 	%D%/test-privileges.py
 # These run compilers and clients, and no threads of cofd that those above do not run as well: under
