@@ -73,6 +73,17 @@ static void hand_over(struct follow *f, struct tracked *from, struct tracked *to
   follow_make_ready(f, to);
 }
 
+/* Nothing more is read of it: what is open without a path of its own goes as a whole. */
+static void drop(struct follow *f, struct tracked *t)
+{
+  if (t->retired)
+    remove_retired(f, t);
+  else if (t->listener != NULL)
+    peers_remove(f, t);
+  else
+    follow_shut(f, t);
+}
+
 /* Read a file to its end for good. */
 void follow_conclude(struct follow *f, struct tracked *t)
 {
@@ -85,12 +96,7 @@ void follow_conclude(struct follow *f, struct tracked *t)
   if (t->src.stream != NULL && state != TURN_FAILED)
     source_complete(f->r, &t->src);
   t->is_done = fstat(t->src.fd, &t->done) == 0;
-  if (t->retired)
-    remove_retired(f, t);
-  else if (t->listener != NULL)
-    peers_remove(f, t);
-  else
-    follow_shut(f, t);
+  drop(f, t);
 }
 
 /* The path is no longer this file's. Its writers may learn of it late, so it is read for a while.
@@ -292,13 +298,10 @@ static void serve(struct follow *f, struct tracked *t)
   case TURN_BROKEN:
     source_complete(f->r, &t->src);
     t->is_done = fstat(t->src.fd, &t->done) == 0;
-    follow_shut(f, t);
+    drop(f, t);
     break;
   case TURN_FAILED:
-    if (t->listener != NULL)
-      peers_remove(f, t);
-    else
-      follow_shut(f, t);
+    drop(f, t);
     break;
   case TURN_WAIT:
   case TURN_STOPPED:
