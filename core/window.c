@@ -4,11 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pages_private.h"
+
 /* A slot holds the upper half of a hash and the index of its record plus one; 0 is free. */
 #define FIRST_SLOTS 1024
 #define INDEX_BITS  32
-/* How far ahead of the record in hand the slots are fetched into the cache. */
-#define PREFETCH 8
+/* How far ahead of the record in hand its slot is fetched into the cache, then the record that the
+   slot names, and the text of that. */
+#define PREFETCH_SLOT   12
+#define PREFETCH_RECORD 8
+#define PREFETCH_TEXT   4
 /* More sensors or waiting batches than this close a window early: both are searched or walked. */
 #define MAX_TALLIES 1024
 #define MAX_WAITING 65536
@@ -73,7 +78,7 @@ static struct cof_record *slot_record(const struct window *w, uint64_t slot)
 static bool grow(struct window *w)
 {
   size_t mask = w->mask * 2 + 1;
-  uint64_t *slots = malloc((mask + 1) * sizeof *slots);
+  uint64_t *slots = pages_alloc((mask + 1) * sizeof *slots);
   if (slots == NULL)
     return false;
   /* Not calloc(): pages that are read before they are written are faulted in twice. */
@@ -227,10 +232,30 @@ bool window_full(const struct window *w)
          cof_batch_tallies(w->records, &tallies) > MAX_TALLIES || w->waiting_count >= MAX_WAITING;
 }
 
-static void prefetch(const struct window *w, const struct cof_batch *batch, size_t index)
+/* The record that find() will most likely find for record `index` of a batch. */
+static const struct cof_record *likely(const struct window *w, const struct cof_record *records,
+                                       size_t index)
 {
-  if (index < cof_batch_count(batch))
-    __builtin_prefetch(&w->slots[(size_t)cof_batch_at(batch, index)->hash & w->mask]);
+  uint64_t hash = records[index].hash, slot = w->slots[(size_t)hash & w->mask];
+  return slot != 0 && slot >> INDEX_BITS == hash >> INDEX_BITS ? slot_record(w, slot) : NULL;
+}
+
+static void prefetch(const struct window *w, const struct cof_record *records, size_t index,
+                     size_t count)
+{
+  if (index + PREFETCH_SLOT >= count)
+    return;
+  __builtin_prefetch(&w->slots[(size_t)records[index + PREFETCH_SLOT].hash & w->mask]);
+  const struct cof_record *r = likely(w, records, index + PREFETCH_RECORD);
+  if (r != NULL) {
+    __builtin_prefetch(r);
+    __builtin_prefetch(&r->sights);
+  }
+  r = likely(w, records, index + PREFETCH_TEXT);
+  if (r != NULL) {
+    __builtin_prefetch(r->rrname);
+    __builtin_prefetch(r->rdata);
+  }
 }
 
 /* Should memory end amid this, some are counted twice: statistics, not records. */
@@ -250,7 +275,7 @@ enum window_end window_fold(struct window *w, const struct cof_batch *batch, siz
   size_t count = cof_batch_count(batch);
   for (; *from < count; ++*from) {
     struct cof_record *r = cof_batch_at(batch, *from);
-    prefetch(w, batch, *from + PREFETCH);
+    prefetch(w, cof_batch_at(batch, 0), *from, count);
     if (r->verdict == COF_DROP) {
       counts->filtered++;
     } else if (r->verdict != COF_KEEP) {

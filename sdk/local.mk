@@ -30,6 +30,9 @@ FOLLOW_SOURCES = \
 	%D%/src/follow/watch.c \
 	%D%/src/follow/watch_private.h
 
+# Headers that the core and the plugins of this tree use as well: -I$(PAGES_DIR).
+PAGES_DIR = $(top_srcdir)/sdk/src/pages
+
 lib_LTLIBRARIES += %D%/libcofd.la
 %C%_libcofd_la_SOURCES = \
 	$(COFREAD_SOURCES) \
@@ -40,6 +43,7 @@ lib_LTLIBRARIES += %D%/libcofd.la
 	%D%/src/json.c \
 	%D%/src/name.c \
 	%D%/src/observe.c \
+	%D%/src/pages/pages_private.h \
 	%D%/src/rdata.c \
 	%D%/src/rdata_fields.c \
 	%D%/src/rdata_ldns.c \
@@ -55,7 +59,7 @@ lib_LTLIBRARIES += %D%/libcofd.la
 	%D%/src/rrtype.c \
 	%D%/src/secret.c \
 	%D%/src/zone.c
-%C%_libcofd_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE $(JANSSON_CFLAGS) $(LDNS_CFLAGS)
+%C%_libcofd_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE -I$(PAGES_DIR) $(JANSSON_CFLAGS) $(LDNS_CFLAGS)
 # The public functions are exactly those that the installed headers declare, all named cof_*.
 %C%_libcofd_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default -fno-semantic-interposition
 %C%_libcofd_la_LDFLAGS = $(AM_LDFLAGS) $(COFD_UNDEFINED) -version-info 1:0:0 \

@@ -7,12 +7,16 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "pages_private.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 /* Strings live in blocks that never move; a cleared batch keeps its blocks and fills them again. */
 #define BLOCK_SIZE    ((size_t)256 * 1024)
 #define FIRST_RECORDS 256
+/* A batch that has come so far goes on in steps of a huge page. */
+#define LARGE_FROM ((size_t)1024 * 1024)
 
 struct block {
   struct block *next;
@@ -86,8 +90,9 @@ static bool next_block(struct cof_batch *b, size_t need)
   struct block **link = b->current != NULL ? &b->current->next : &b->blocks;
   struct block *block = *link;
   if (block == NULL || block->size < need) {
-    size_t size = need > BLOCK_SIZE ? need : BLOCK_SIZE;
-    struct block *fresh = malloc(sizeof *fresh + size);
+    size_t usual = b->full + b->used >= LARGE_FROM ? PAGES_HUGE - sizeof *block : BLOCK_SIZE;
+    size_t size = need > usual ? need : usual;
+    struct block *fresh = pages_alloc(sizeof *fresh + size);
     if (fresh == NULL)
       return false;
     fresh->size = size;
@@ -114,7 +119,8 @@ static struct cof_record *new_record(struct cof_batch *b)
 {
   if (b->count == b->room) {
     size_t room = b->room != 0 ? b->room * 2 : FIRST_RECORDS;
-    struct cof_record *records = realloc(b->records, room * sizeof *records);
+    struct cof_record *records =
+        pages_grow(b->records, b->room * sizeof *records, room * sizeof *records);
     if (records == NULL)
       return NULL;
     b->records = records;

@@ -6,9 +6,10 @@
 
 #include "keys_private.h"
 #include "names_private.h"
+#include "pages_private.h"
 #include "value_private.h"
 
-#define CHUNK_SIZE ((size_t)1024 * 1024)
+#define CHUNK_SIZE (PAGES_HUGE - sizeof(struct chunk))
 #define KEEP_BYTES ((size_t)64 * 1024 * 1024)
 
 struct chunk {
@@ -76,7 +77,7 @@ static uint8_t *arena_reserve(struct writer *w, size_t need)
   struct chunk **link = w->current != NULL ? &w->current->next : &w->chunks;
   if (*link == NULL || (*link)->size < need) {
     size_t size = need > CHUNK_SIZE ? need : CHUNK_SIZE;
-    struct chunk *c = malloc(sizeof *c + size);
+    struct chunk *c = pages_alloc(sizeof *c + size);
     if (c == NULL)
       return NULL;
     c->size = size;
@@ -105,10 +106,10 @@ static bool make_room(struct writer *w, size_t count)
   free(w->scratch);
   free(w->names);
   w->room = 0;
-  w->forward = malloc(count * sizeof *w->forward);
-  w->reverse = malloc(count * sizeof *w->reverse);
-  w->scratch = malloc(2 * count * sizeof *w->scratch);
-  w->names = w->with_names ? malloc(2 * count * sizeof *w->names) : NULL;
+  w->forward = pages_alloc(count * sizeof *w->forward);
+  w->reverse = pages_alloc(count * sizeof *w->reverse);
+  w->scratch = pages_alloc(2 * count * sizeof *w->scratch);
+  w->names = w->with_names ? pages_alloc(2 * count * sizeof *w->names) : NULL;
   if (w->forward == NULL || w->reverse == NULL || w->scratch == NULL ||
       (w->with_names && w->names == NULL))
     return false;
