@@ -16,13 +16,14 @@ struct layout {
   /** Whether the database holds records in this layout. Cheap. `client` has nothing pending. */
   enum resp_result (*probe)(struct resp *client, bool *holds, struct cof_error *err);
 
-  /** This layout was chosen: check or leave marks in the database. May be NULL. Once, from start()
-   *  or the first call that reaches the server, with the writing client. */
-  enum resp_result (*attach)(struct store *store, struct resp *client, struct cof_error *err);
-
   /** State of the instance, kept in store->state. @return NULL when out of memory */
   void *(*create)(struct store *store);
   void (*destroy)(void *state);
+
+  /** This layout was chosen and has its state: check or leave marks in the database. May be NULL.
+   *  From start() or the first call that reaches the server, with the writing client, until it
+   *  works. */
+  enum resp_result (*attach)(struct store *store, struct resp *client, struct cof_error *err);
 
   /**
    * Write a batch through store->writer, which has nothing pending and is the caller's alone.

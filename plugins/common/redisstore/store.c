@@ -82,14 +82,19 @@ static enum resp_result settle_layout(struct store *s, struct cof_error *err)
   if (atomic_load(&s->layout) != NULL)
     return RESP_OK;
   enum resp_result result = layout_choose(s, s->writer, &chosen, err);
-  if (result == RESP_OK && chosen->attach != NULL)
-    result = chosen->attach(s, s->writer, err);
   if (result != RESP_OK)
     return result;
   s->state = chosen->create(s);
   if (s->state == NULL) {
     cof_fail(err, COF_RETRY, "out of memory");
     return RESP_PASSING;
+  }
+  if (chosen->attach != NULL)
+    result = chosen->attach(s, s->writer, err);
+  if (result != RESP_OK) {
+    chosen->destroy(s->state);
+    s->state = NULL;
+    return result;
   }
   cof_log(s->host, COF_LOG_INFO, "layout %s", chosen->name);
   atomic_store(&s->layout, chosen);
