@@ -157,9 +157,10 @@ struct work_list {
 bool work_split(struct work_list *list, enum ck_tree tree, uint64_t id);
 bool work_lead(struct work_list *list, enum ck_tree tree, unsigned level, uint64_t id,
                const uint8_t *sep, size_t sep_len);
-/** Do all of it, and what follows from it. Empties the list. */
+/** Do all of it, and what follows from it. Empties the list.
+ *  @param records  what was removed of them is subtracted */
 enum resp_result work_run(struct compact *c, struct resp *client, struct work_list *list,
-                          int64_t *removed, struct cof_error *err);
+                          int64_t *records, struct cof_error *err);
 
 /* --- compact_write.c, compact_query.c, compact_stats.c --------------------------------------- */
 

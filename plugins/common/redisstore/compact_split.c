@@ -328,7 +328,7 @@ static enum resp_result do_splits(struct compact *c, struct resp *client, struct
 
 /* What follows: separators for the parents; or, where the page changed meanwhile, once more. */
 static bool follow_up(struct compact *c, struct resp *client, struct split *s,
-                      struct work_list *next, int64_t *removed)
+                      struct work_list *next, int64_t *records)
 {
   struct tree *t = &c->trees[s->tree];
   if (s->page->level != 0)
@@ -340,7 +340,7 @@ static bool follow_up(struct compact *c, struct resp *client, struct split *s,
   if (s->done == 0)
     return ask_delete(client, s) && work_split(next, s->tree, s->id);
   if (s->tree == CK_FORWARD && s->page->level == 0)
-    *removed += (int64_t)(s->page->count - s->kept);
+    *records -= (int64_t)(s->page->count - s->kept);
   if (s->id == CP_ROOT)
     return true;
   for (size_t i = 1; i < s->parts_count; i++)
@@ -351,7 +351,7 @@ static bool follow_up(struct compact *c, struct resp *client, struct split *s,
 }
 
 static enum resp_result splits(struct compact *c, struct resp *client, const struct work_list *now,
-                               struct work_list *next, int64_t *removed, struct cof_error *err)
+                               struct work_list *next, int64_t *records, struct cof_error *err)
 {
   size_t count = 0;
   struct split *list = calloc(now->count + 1, sizeof *list);
@@ -368,7 +368,7 @@ static enum resp_result splits(struct compact *c, struct resp *client, const str
   enum resp_result result = count == 0 ? RESP_OK : do_splits(c, client, list, count, err);
   bool good = true;
   for (size_t i = 0; result == RESP_OK && good && i < count; i++)
-    good = follow_up(c, client, &list[i], next, removed);
+    good = follow_up(c, client, &list[i], next, records);
   if (result == RESP_OK)
     result = run(client, good, err);
   for (size_t i = 0; i < count; i++) {
@@ -486,14 +486,14 @@ static enum resp_result leads(struct compact *c, struct resp *client, const stru
 }
 
 enum resp_result work_run(struct compact *c, struct resp *client, struct work_list *list,
-                          int64_t *removed, struct cof_error *err)
+                          int64_t *records, struct cof_error *err)
 {
   enum resp_result result = RESP_OK;
   for (int i = 0; result == RESP_OK && list->count != 0 && i < ROUNDS_MAX; i++) {
     struct work_list next = {0};
     result = leads(c, client, list, &next, err);
     if (result == RESP_OK)
-      result = splits(c, client, list, &next, removed, err);
+      result = splits(c, client, list, &next, records, err);
     free(list->items);
     *list = next;
   }
