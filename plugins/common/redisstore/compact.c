@@ -6,8 +6,9 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define MARK        "compact 1"
-#define SENSORS_MAX 1000000
+#define MARK_PAGES   "compact 1"
+#define MARK_ORDERED "compact-ordered 1"
+#define SENSORS_MAX  1000000
 
 int64_t compact_now(void)
 {
@@ -72,8 +73,8 @@ static bool ask_new(struct resp *client, enum ck_tree tree, uint64_t id, const c
 }
 
 /* First leaf and root of both trees: only what is not there yet, and the head last, so that nobody
-   takes a page for one that has but begun. */
-static bool ask_pages(struct resp *client)
+   takes a page for one that has but begun. An ordered tree has no root. */
+static bool ask_pages(struct resp *client, bool ordered)
 {
   uint8_t leaf[8], head[2][CP_HEAD_LEN] = {{0}, {1}};
   bool good = true;
@@ -81,9 +82,9 @@ static bool ask_pages(struct resp *client)
   for (enum ck_tree tree = 0; tree < CK_TREES; tree++)
     good = good && ask_new(client, tree, CP_LEAF, "h", "", 0) &&
            ask_new(client, tree, CP_LEAF, "m", head[0], CP_HEAD_LEN) &&
-           ask_new(client, tree, CP_ROOT, "s", leaf, sizeof leaf) &&
-           ask_new(client, tree, CP_ROOT, "h", "", 0) &&
-           ask_new(client, tree, CP_ROOT, "m", head[1], CP_HEAD_LEN);
+           (ordered || (ask_new(client, tree, CP_ROOT, "s", leaf, sizeof leaf) &&
+                        ask_new(client, tree, CP_ROOT, "h", "", 0) &&
+                        ask_new(client, tree, CP_ROOT, "m", head[1], CP_HEAD_LEN)));
   return good;
 }
 
@@ -105,18 +106,6 @@ static bool ask_scripts(struct compact *c, struct resp *client)
   return true;
 }
 
-static enum resp_result check_mark(struct resp *client, struct text *mark, struct cof_error *err)
-{
-  enum resp_result result = read_mark(client, mark, err);
-  if (result != RESP_OK || !mark->there || strcmp(mark->text, MARK) == 0)
-    return result;
-  cof_fail(err, COF_FATAL,
-           "the database has the layout '%s'; this version knows '" MARK
-           "'; use the version that wrote it, or another database",
-           mark->text);
-  return RESP_FATAL;
-}
-
 enum resp_result compact_scripts(struct compact *c, struct resp *client, struct cof_error *err)
 {
   if (c->sha[SCRIPTS - 1][0] != '\0')
@@ -124,23 +113,88 @@ enum resp_result compact_scripts(struct compact *c, struct resp *client, struct 
   return run(client, ask_scripts(c, client), err);
 }
 
-enum resp_result compact_prepare(struct resp *client, struct cof_error *err)
+/* --- forms ----------------------------------------------------------------------------------- */
+
+/* A server before HRANGEBYLEX came has no such command. */
+static bool take_range(void *arg, const redisReply *reply)
 {
-  static const char *const mark_it[] = {"SET", "cofd:layout", MARK, "NX"};
-  struct text mark = {.there = false};
-  enum resp_result result = check_mark(client, &mark, err);
-  if (result != RESP_OK || mark.there)
-    return result;
-  result = run(client, ask_pages(client), err);
+  bool *can = arg;
+  *can = reply != NULL && reply->type == REDIS_REPLY_ARRAY;
+  return reply != NULL && reply->type == REDIS_REPLY_ERROR &&
+         strstr(reply->str, "unknown command") != NULL;
+}
+
+/* Whether fields can be had by ranges: what Kvrocks keeps in order, and Redis does not. */
+static enum resp_result can_range(const struct compact *c, struct resp *client, bool *can,
+                                  struct cof_error *err)
+{
+  const struct range one = {.most = 1};
+  *can = false;
+  if (!c->store->flavour->kvrocks)
+    return RESP_OK;
+  return run(client, range_ask(client, CK_FORWARD, &one, take_range, can), err);
+}
+
+/* Another may do the same: the mark that is there afterwards is the one that holds. */
+static enum resp_result make_mark(struct resp *client, bool ordered, struct text *mark,
+                                  struct cof_error *err)
+{
+  const char *const mark_it[] = {"SET", "cofd:layout", ordered ? MARK_ORDERED : MARK_PAGES, "NX"};
+  enum resp_result result = run(client, ask_pages(client, ordered), err);
   if (result == RESP_OK)
     result = run(client, resp_append(client, 1, mark_it, 4, NULL, NULL), err);
-  return result;
+  if (result == RESP_OK)
+    result = read_mark(client, mark, err);
+  if (result != RESP_OK || mark->there)
+    return result;
+  cof_fail(err, COF_RETRY, "the mark cofd:layout was removed as soon as it was made");
+  return RESP_PASSING;
+}
+
+/* The form of the database, by its mark. */
+static enum resp_result settle(struct compact *c, const char *mark, bool can, struct cof_error *err)
+{
+  bool ordered = strcmp(mark, MARK_ORDERED) == 0, pages = strcmp(mark, MARK_PAGES) == 0;
+  if (ordered && !can)
+    cof_fail(err, COF_FATAL,
+             "the database has the layout '" MARK_ORDERED "', which only a Kvrocks with the "
+             "command HRANGEBYLEX and the storage kvrocks can read; expected '" MARK_PAGES
+             "' here");
+  else if (!ordered && !pages)
+    cof_fail(err, COF_FATAL,
+             "the database has the layout '%s'; this version knows '" MARK_PAGES
+             "' and '" MARK_ORDERED "'; use the version that wrote it, or another database",
+             mark);
+  else if (c->settled && ordered != c->trees[CK_FORWARD].ordered)
+    cof_fail(err, COF_FATAL,
+             "the database was emptied, and now has the layout '%s', expected '%s'; start again",
+             mark, ordered ? MARK_PAGES : MARK_ORDERED);
+  else {
+    for (enum ck_tree tree = 0; !c->settled && tree < CK_TREES; tree++)
+      c->trees[tree].ordered = ordered;
+    c->settled = true;
+    return RESP_OK;
+  }
+  return RESP_FATAL;
+}
+
+enum resp_result compact_prepare(struct compact *c, struct resp *client, struct cof_error *err)
+{
+  struct text mark = {.there = false};
+  bool can = c->settled && c->trees[CK_FORWARD].ordered;
+  enum resp_result result = read_mark(client, &mark, err);
+  if (result == RESP_OK && !c->settled)
+    result = can_range(c, client, &can, err);
+  /* Ordered trees lie on two slots of a cluster, pages on all. */
+  bool ordered = can && (c->settled || c->store->conf->mode != RESP_CLUSTER);
+  if (result == RESP_OK && !mark.there)
+    result = make_mark(client, ordered, &mark, err);
+  return result == RESP_OK ? settle(c, mark.text, can, err) : result;
 }
 
 static enum resp_result attach(struct store *store, struct resp *client, struct cof_error *err)
 {
-  (void)store;
-  return compact_prepare(client, err);
+  return compact_prepare(store->state, client, err);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */

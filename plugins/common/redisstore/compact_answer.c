@@ -275,11 +275,12 @@ static enum cof_result range_leaf(struct cursor *c, const struct ck_pointer *p,
 {
   struct page *page;
   struct found *found;
-  enum cof_result result = walk_leaf(c, CK_FORWARD, &c->inner, &page, err);
+  size_t most = max - cof_batch_count(into);
+  enum cof_result result = walk_leaf(c, CK_FORWARD, &c->inner, s, most, &page, err);
   if (result != COF_OK)
     return result;
   size_t from = walk_start(page, &c->inner), to = from;
-  while (to < page->count && to - from < max - cof_batch_count(into) &&
+  while (to < page->count && to - from < most &&
          span_holds(s, page->entries[to].field, page->entries[to].field_len))
     to++;
   result = walk_entries(c, CK_FORWARD, page, from, to, &found, err);
@@ -395,7 +396,7 @@ enum cof_result answer_reverse(struct cursor *c, size_t max, struct cof_batch *i
   struct page *page;
   bool whole = false;
   *ended = false;
-  enum cof_result result = walk_leaf(c, CK_REVERSE, &c->place, &page, err);
+  enum cof_result result = walk_leaf(c, CK_REVERSE, &c->place, s, CHUNK, &page, err);
   if (result != COF_OK)
     return result;
   size_t from = walk_start(page, &c->place), to = from;

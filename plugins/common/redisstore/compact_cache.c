@@ -161,6 +161,9 @@ static bool held_find(struct tree *t, const uint8_t *field, size_t len, unsigned
 
 bool cache_find(struct tree *t, const uint8_t *field, size_t len, unsigned level, uint64_t *id)
 {
+  *id = CP_LEAF;
+  if (t->ordered)
+    return true;
   pthread_mutex_lock(&t->lock);
   bool found = held_find(t, field, len, level, id);
   pthread_mutex_unlock(&t->lock);

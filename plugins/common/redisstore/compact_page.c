@@ -132,25 +132,28 @@ static void parse_entries(struct page *p, const redisReply *reply, uint8_t *memo
     p->count--;
 }
 
-struct page *page_parse(uint64_t id, const redisReply *reply, bool *missing)
+static struct page *page_make(const struct page *head, const redisReply *reply)
 {
-  struct page head = {.id = id};
-  *missing = reply->type != REDIS_REPLY_ARRAY || !parse_head(&head, reply);
-  if (*missing)
-    return NULL;
   size_t bytes = CP_HEAD_LEN, entries = reply->elements / 2;
   for (size_t i = 0; i < reply->elements; i++)
     if (reply->element[i]->type == REDIS_REPLY_STRING)
       bytes += reply->element[i]->len;
-  size_t all = sizeof head + entries * sizeof(struct entry) + bytes;
+  size_t all = sizeof *head + entries * sizeof(struct entry) + bytes;
   struct page *p = malloc(all);
   if (p == NULL)
     return NULL;
-  *p = head;
+  *p = *head;
   p->bytes = all;
   p->entries = (struct entry *)(p + 1);
   parse_entries(p, reply, (uint8_t *)(p->entries + entries));
   return p;
+}
+
+struct page *page_parse(uint64_t id, const redisReply *reply, bool *missing)
+{
+  struct page head = {.id = id};
+  *missing = reply->type != REDIS_REPLY_ARRAY || !parse_head(&head, reply);
+  return *missing ? NULL : page_make(&head, reply);
 }
 
 bool page_ask(struct resp *client, enum ck_tree tree, uint64_t id, resp_reply_fn fn, void *arg)
@@ -163,18 +166,75 @@ bool page_ask(struct resp *client, enum ck_tree tree, uint64_t id, resp_reply_fn
   return resp_end(client, fn, arg);
 }
 
+/* --- ranges ---------------------------------------------------------------------------------- */
+
+/* The last field of as many as were asked for is the high bound. One too long for the layout is
+   stepped over, with all like it that follow. False: no field. */
+static bool range_high(struct page *p, const redisReply *last)
+{
+  if (last->type != REDIS_REPLY_STRING)
+    return false;
+  bool strange = last->len > CK_FIELD_MAX;
+  size_t len = strange ? CK_FIELD_MAX : last->len;
+  memcpy(p->high, last->str, len);
+  if (strange && !ck_successor(p->high, &len))
+    len = 0;
+  p->high_len = (uint8_t)len;
+  return true;
+}
+
+struct page *range_parse(const struct range *r, const redisReply *reply, bool *missing)
+{
+  struct page head = {.id = CP_LEAF};
+  *missing = reply->type != REDIS_REPLY_ARRAY;
+  if (!*missing && reply->elements > 2 * r->most)
+    *missing = !range_high(&head, reply->element[2 * r->most]);
+  return *missing ? NULL : page_make(&head, reply);
+}
+
+static void put_bound(struct resp *client, const char *how, const uint8_t *field, size_t len)
+{
+  struct iovec parts[2] = {{.iov_base = (void *)(uintptr_t)how, .iov_len = 1},
+                           {.iov_base = (void *)(uintptr_t)field, .iov_len = len}};
+  resp_arg_parts(client, parts, 2);
+}
+
+bool range_ask(struct resp *client, enum ck_tree tree, const struct range *r, resp_reply_fn fn,
+               void *arg)
+{
+  char key[CP_KEY_LEN + 1];
+  page_key(key, tree, CP_LEAF);
+  resp_begin(client, 7, 1);
+  resp_arg_str(client, "HRANGEBYLEX");
+  resp_arg(client, key, CP_KEY_LEN);
+  if (r->lower_len == 0)
+    resp_arg_str(client, "-");
+  else
+    put_bound(client, r->after ? "(" : "[", r->lower, r->lower_len);
+  if (r->upper_len == 0)
+    resp_arg_str(client, "+");
+  else
+    put_bound(client, "(", r->upper, r->upper_len);
+  resp_arg_str(client, "LIMIT");
+  resp_arg_str(client, "0");
+  resp_arg_int(client, (int64_t)r->most + 1);
+  return resp_end(client, fn, arg);
+}
+
 /* --- scripts --------------------------------------------------------------------------------- */
 
 /* SET head {field old new}: put each new value whose old one is there, unless the page changed.
    Answers an empty string for a changed page, else 1 or 0 for each. */
-static const char set_text[] = "local k = KEYS[1]\n"
-                               "if redis.call('HGET', k, 'm') ~= ARGV[1] then return '' end\n"
-                               "local r = {}\n"
-                               "for i = 2, #ARGV, 3 do\n"
-                               "  local same = redis.call('HGET', k, ARGV[i]) == ARGV[i + 1]\n"
-                               "  if same then redis.call('HSET', k, ARGV[i], ARGV[i + 2]) end\n"
-                               "  r[#r + 1] = same and '1' or '0'\n"
+static const char set_text[] = "local k, f, w, r = KEYS[1], {}, {}, {}\n"
+                               "for i = 2, #ARGV, 3 do f[#f + 1] = ARGV[i] end\n"
+                               "local now = redis.call('HMGET', k, 'm', unpack(f))\n"
+                               "if now[1] ~= ARGV[1] then return '' end\n"
+                               "for i = 1, #f do\n"
+                               "  local same = now[i + 1] == ARGV[3 * i]\n"
+                               "  if same then w[#w + 1] = f[i]; w[#w + 1] = ARGV[3 * i + 1] end\n"
+                               "  r[i] = same and '1' or '0'\n"
                                "end\n"
+                               "if #w > 0 then redis.call('HSET', k, unpack(w)) end\n"
                                "return table.concat(r)\n";
 
 /* CUT stay gone new {field} {field value} {field value}: unless the page has other fields than the
@@ -210,10 +270,35 @@ static const char lead_text[] =
     "for i = 2, #ARGV, 2 do redis.call('HSETNX', k, ARGV[i], ARGV[i + 1]) end\n"
     "return redis.call('HLEN', k)\n";
 
+/* NEW head {field value}: put those that are not there, unless the page changed. Answers an empty
+   string for a changed page, else the value that was there, or nil, for each. */
+static const char new_text[] =
+    "local k, f, w = KEYS[1], {}, {}\n"
+    "for i = 2, #ARGV, 2 do f[#f + 1] = ARGV[i] end\n"
+    "local now = redis.call('HMGET', k, 'm', unpack(f))\n"
+    "if table.remove(now, 1) ~= ARGV[1] then return '' end\n"
+    "for i = 1, #f do\n"
+    "  if not now[i] then w[#w + 1] = f[i]; w[#w + 1] = ARGV[2 * i + 1] end\n"
+    "end\n"
+    "if #w > 0 then redis.call('HSET', k, unpack(w)) end\n"
+    "return now\n";
+
+/* DROP {field value}: remove those that still have this value. Answers their number. */
+static const char drop_text[] = "local k, f, gone = KEYS[1], {}, {}\n"
+                                "for i = 1, #ARGV, 2 do f[#f + 1] = ARGV[i] end\n"
+                                "local now = redis.call('HMGET', k, unpack(f))\n"
+                                "for i = 1, #f do\n"
+                                "  if now[i] == ARGV[2 * i] then gone[#gone + 1] = f[i] end\n"
+                                "end\n"
+                                "return #gone > 0 and redis.call('HDEL', k, unpack(gone)) or 0\n";
+
 const char *script_text(enum script script)
 {
-  static const char *const texts[] = {
-      [SCRIPT_SET] = set_text, [SCRIPT_CUT] = cut_text, [SCRIPT_LEAD] = lead_text};
+  static const char *const texts[] = {[SCRIPT_SET] = set_text,
+                                      [SCRIPT_CUT] = cut_text,
+                                      [SCRIPT_LEAD] = lead_text,
+                                      [SCRIPT_NEW] = new_text,
+                                      [SCRIPT_DROP] = drop_text};
   return texts[script];
 }
 

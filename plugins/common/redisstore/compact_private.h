@@ -25,6 +25,8 @@
 #define CP_LEVELS 16
 /** Memory for inner pages, each tree. */
 #define CP_CACHE_BYTES ((size_t)128 * 1024 * 1024)
+/** Most entries that one command reads, writes or removes in an ordered tree. */
+#define CP_RANGE 500
 /** Slots in which the number of entries of leaves is remembered, each tree; a power of two. */
 #define CP_COUNTS 65536u
 
@@ -56,23 +58,30 @@ struct leaf_count {
   uint32_t added; /**< since it was last asked */
 };
 
-/** One tree. The cache is shared by all threads, the counts belong to the writer. */
+/** One tree. The cache is shared by all threads, the rest belongs to the writer. */
 struct tree {
   enum ck_tree kind;
+  /** The server keeps fields in their order: all is in the first leaf, which is read by ranges and
+   *  never split; there are no inner pages. Settled before any other use. */
+  bool ordered;
   pthread_mutex_t lock;
   struct page **buckets;
   size_t buckets_count, pages, bytes;
   struct leaf_count *counts;
+  uint8_t swept_len; /**< expired entries below `swept` were removed last */
+  uint8_t swept[CK_FIELD_MAX];
 };
 
 /** Scripts of the layout. */
-enum script { SCRIPT_SET, SCRIPT_CUT, SCRIPT_LEAD, SCRIPTS };
+enum script { SCRIPT_SET, SCRIPT_CUT, SCRIPT_LEAD, SCRIPT_NEW, SCRIPT_DROP, SCRIPTS };
 
 /** State of an instance. */
 struct compact {
   struct store *store;
   struct tree trees[CK_TREES];
   uint64_t random;
+  bool settled;     /**< `ordered` of the trees is as the database says */
+  bool swept_known; /**< where the last sweep came to was read */
   char sha[SCRIPTS][41];
 };
 
@@ -80,8 +89,9 @@ struct compact {
 
 /** Seconds since 1970. */
 int64_t compact_now(void);
-/** Make the layout's mark and first pages where they are not there yet. */
-enum resp_result compact_prepare(struct resp *client, struct cof_error *err);
+/** Make the layout's mark and first pages where they are not there yet, and learn which form it is
+ *  of. */
+enum resp_result compact_prepare(struct compact *c, struct resp *client, struct cof_error *err);
 /** Learn the digests of the scripts, once. A server that does not know them gets their text. */
 enum resp_result compact_scripts(struct compact *c, struct resp *client, struct cof_error *err);
 enum resp_result compact_no_memory(struct cof_error *err);
@@ -105,6 +115,21 @@ bool page_beyond(const struct page *page, const uint8_t *field, size_t len);
 
 /** Append HGETALL of a page. */
 bool page_ask(struct resp *client, enum ck_tree tree, uint64_t id, resp_reply_fn fn, void *arg);
+
+/** Some of an ordered tree: what lies at a field, or after it, up to below another. */
+struct range {
+  const uint8_t *lower, *upper;
+  size_t lower_len, upper_len; /**< upper_len 0: no bound */
+  size_t most;                 /**< entries, up to CP_RANGE */
+  bool after;
+};
+
+/** Append HRANGEBYLEX, for one entry more than asked for: where it comes, it is the high bound. */
+bool range_ask(struct resp *client, enum ck_tree tree, const struct range *range, resp_reply_fn fn,
+               void *arg);
+/** A page that holds the range, from the answer. @return NULL: out of memory, or it is no range,
+ *  with `*missing` telling which */
+struct page *range_parse(const struct range *range, const redisReply *reply, bool *missing);
 
 /** Begin a call of a script with one key and `args` arguments, which follow. @param whole  send its
  *  text in place of its digest */
@@ -161,6 +186,18 @@ bool work_lead(struct work_list *list, enum ck_tree tree, unsigned level, uint64
  *  @param records  what was removed of them is subtracted */
 enum resp_result work_run(struct compact *c, struct resp *client, struct work_list *list,
                           int64_t *records, struct cof_error *err);
+
+/** Whether an entry of a leaf is beyond the time of its type. */
+bool entry_expired(const struct compact *c, enum ck_tree tree, const struct entry *entry,
+                   int64_t now);
+
+/* --- compact_sweep.c ------------------------------------------------------------------------- */
+
+/** Remove expired entries of ordered trees among the next ones behind where the last sweep ended:
+ * of each as many as were written to both. Does nothing for pages, or where nothing expires.
+ *  @param records  what was removed of them is subtracted */
+enum resp_result sweep_run(struct compact *c, struct resp *client, size_t written, int64_t *records,
+                           struct cof_error *err);
 
 /* --- compact_write.c, compact_query.c, compact_stats.c --------------------------------------- */
 

@@ -108,11 +108,12 @@ static enum cof_result step_forward(struct cursor *c, size_t max, struct cof_bat
   struct page *page;
   struct found *found;
   *ended = false;
-  enum cof_result result = walk_leaf(c, CK_FORWARD, &c->place, &page, err);
+  size_t most = max - cof_batch_count(into);
+  enum cof_result result = walk_leaf(c, CK_FORWARD, &c->place, s, most, &page, err);
   if (result != COF_OK)
     return result;
   size_t from = walk_start(page, &c->place), to = from;
-  while (to < page->count && to - from < max - cof_batch_count(into) &&
+  while (to < page->count && to - from < most &&
          span_holds(s, page->entries[to].field, page->entries[to].field_len))
     to++;
   result = walk_entries(c, CK_FORWARD, page, from, to, &found, err);

@@ -80,9 +80,11 @@ struct found {
   size_t tail_len;
 };
 
-/** The leaf in which a place lies, which the caller frees. */
+/** The leaf in which a place lies, which the caller frees. Of an ordered tree so much of the span
+ *  from the place on as `most` entries are, or CP_RANGE: a page that ends there. */
 enum cof_result walk_leaf(struct cursor *cursor, enum ck_tree tree, const struct place *place,
-                          struct page **page, struct cof_error *err);
+                          const struct span *span, size_t most, struct page **page,
+                          struct cof_error *err);
 /** First entry of a leaf at a place or after it. */
 size_t walk_start(const struct page *page, const struct place *place);
 /** Entries `from` to below `to` with their tails; freed by walk_free(). */

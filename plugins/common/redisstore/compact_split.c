@@ -84,7 +84,7 @@ static bool take_page(void *arg, const redisReply *reply)
   return false;
 }
 
-static bool expired(const struct compact *c, enum ck_tree tree, const struct entry *e, int64_t now)
+bool entry_expired(const struct compact *c, enum ck_tree tree, const struct entry *e, int64_t now)
 {
   struct ck_value v;
   if (c->store->expiries_count == 0 || !ck_value_get(tree, e->value, e->value_len, &v))
@@ -111,7 +111,7 @@ static bool sort_out(const struct compact *c, struct split *s)
     return false;
   struct entry *out = s->order + p->total;
   for (size_t i = 0; i < p->total; i++) {
-    bool stays = i < p->count && (p->level != 0 || !expired(c, s->tree, &p->entries[i], now));
+    bool stays = i < p->count && (p->level != 0 || !entry_expired(c, s->tree, &p->entries[i], now));
     if (stays)
       s->order[s->kept++] = p->entries[i];
     else

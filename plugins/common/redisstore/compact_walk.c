@@ -84,8 +84,37 @@ static enum cof_result walk_right(struct cursor *c, enum ck_tree tree, const str
   return cof_fail(err, COF_RETRY, "the pages of the database do not end");
 }
 
-enum cof_result walk_leaf(struct cursor *c, enum ck_tree tree, const struct place *place,
-                          struct page **page, struct cof_error *err)
+struct stretch {
+  struct range range;
+  struct page *page;
+  bool missing;
+};
+
+static bool take_stretch(void *arg, const redisReply *reply)
+{
+  struct stretch *s = arg;
+  if (reply != NULL && reply->type != REDIS_REPLY_ERROR)
+    s->page = range_parse(&s->range, reply, &s->missing);
+  return false;
+}
+
+/* A page of an ordered tree. */
+static enum cof_result walk_range(struct cursor *c, enum ck_tree tree, const struct range *range,
+                                  struct page **page, struct cof_error *err)
+{
+  struct stretch s = {.range = *range};
+  bool appended = range_ask(c->client, tree, &s.range, take_stretch, &s);
+  enum cof_result result = walk_run(c, appended, err);
+  *page = s.page;
+  if (result != COF_OK)
+    return result;
+  if (s.missing)
+    return cof_fail(err, COF_RETRY, "the answer to HRANGEBYLEX is no list of fields and values");
+  return s.page != NULL ? COF_OK : walk_no_memory(err);
+}
+
+static enum cof_result walk_page(struct cursor *c, enum ck_tree tree, const struct place *place,
+                                 struct page **page, struct cof_error *err)
 {
   struct tree *t = &c->c->trees[tree];
   struct leaf l = {.id = 0};
@@ -99,8 +128,6 @@ enum cof_result walk_leaf(struct cursor *c, enum ck_tree tree, const struct plac
       free(l.page);
     if (result != COF_OK || !l.missing) {
       *page = result == COF_OK ? l.page : NULL;
-      if (result == COF_OK && l.page->strange != 0)
-        cof_add(c->c->store->host, c->c->store->m_unreadable, (int64_t)l.page->strange);
       return result;
     }
     cache_clear(t);
@@ -108,6 +135,23 @@ enum cof_result walk_leaf(struct cursor *c, enum ck_tree tree, const struct plac
   char key[CP_KEY_LEN + 1];
   page_key(key, tree, l.id);
   return cof_fail(err, COF_RETRY, "the page %s is missing", key);
+}
+
+enum cof_result walk_leaf(struct cursor *c, enum ck_tree tree, const struct place *place,
+                          const struct span *span, size_t most, struct page **page,
+                          struct cof_error *err)
+{
+  struct range range = {.lower = place->field,
+                        .upper = span->upper,
+                        .lower_len = place->len,
+                        .upper_len = span->upper_len,
+                        .most = most < CP_RANGE ? most : CP_RANGE,
+                        .after = place->after};
+  enum cof_result result = c->c->trees[tree].ordered ? walk_range(c, tree, &range, page, err)
+                                                     : walk_page(c, tree, place, page, err);
+  if (result == COF_OK && (*page)->strange != 0)
+    cof_add(c->c->store->host, c->c->store->m_unreadable, (int64_t)(*page)->strange);
+  return result;
 }
 
 size_t walk_start(const struct page *p, const struct place *place)

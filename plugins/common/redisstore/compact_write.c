@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 #define ROUNDS_MAX 200
-/* Most records that one round writes to one page. */
+/* Most records that one round writes to one page. What an ordered tree gets goes in parts of
+   CP_RANGE, all in one round. */
 #define GROUP_MAX 256
 /* How many entries this writer adds before it asks again how many there are. */
 #define ADDED_MAX 16
@@ -239,11 +240,17 @@ static enum resp_result locate(struct writer *w, struct cof_error *err)
   return result;
 }
 
+static bool ordered_at(const struct writer *w, uint8_t tree)
+{
+  return w->c->trees[tree].ordered;
+}
+
 /* Of many items for one page some from all over are taken, so that its parts grow alike when it is
    split; the others are looked up anew. */
 static struct item **choose(struct writer *w, struct item **next, size_t from, size_t to)
 {
-  size_t count = to - from, most = count < GROUP_MAX ? count : GROUP_MAX, taken = 0;
+  size_t room = ordered_at(w, w->order[from]->tree) ? CP_RANGE : GROUP_MAX, taken = 0;
+  size_t count = to - from, most = count < room ? count : room;
   for (size_t i = 0; i < count; i++) {
     if (taken < most && i == taken * count / most) {
       *next++ = w->order[from + i];
@@ -262,7 +269,9 @@ static void make_groups(struct writer *w)
   for (size_t to, from = 0; from < w->count; from = to) {
     const struct item *first = w->order[from];
     to = from + 1;
-    while (to < w->count && w->order[to]->tree == first->tree && w->order[to]->page == first->page)
+    while (to < w->count && w->order[to]->tree == first->tree &&
+           w->order[to]->page == first->page &&
+           (to - from < CP_RANGE || !ordered_at(w, first->tree)))
       to++;
     struct group *g = &w->groups[w->groups_count++];
     *g = (struct group){
@@ -330,6 +339,38 @@ static bool take_head(void *arg, const redisReply *reply)
   return false;
 }
 
+/* In an ordered tree the script made all that was not there. */
+static bool take_new(void *arg, const redisReply *reply)
+{
+  struct group *g = arg;
+  g->no_script = reply != NULL && resp_is_error(reply, "NOSCRIPT");
+  if (reply == NULL || reply->type == REDIS_REPLY_ERROR)
+    return g->no_script;
+  g->headed = true;
+  g->missing = reply->type != REDIS_REPLY_ARRAY || reply->elements != g->count;
+  for (size_t i = 0; i < g->count && !g->missing; i++) {
+    g->items[i]->created = reply->element[i]->type == REDIS_REPLY_NIL;
+    take_old(g->items[i], reply->element[i]);
+  }
+  return false;
+}
+
+/* One command in place of many: where pages take a few entries each, this takes hundreds. */
+static bool ask_new(struct group *g, bool whole)
+{
+  struct resp *client = g->w->client;
+  char key[CP_KEY_LEN + 1];
+  page_key(key, CK_FORWARD, g->page);
+  script_begin(g->w->c, client, SCRIPT_NEW, whole, key, 1 + 2 * g->count);
+  resp_arg(client, g->head, CP_HEAD_LEN); /* that of a leaf alone: all zero */
+  for (size_t i = 0; i < g->count; i++) {
+    const struct item *it = g->items[i];
+    resp_arg(client, it->field.field, it->field.len);
+    resp_arg(client, it->value, it->value_len);
+  }
+  return resp_end(client, take_new, g);
+}
+
 static bool ask_items(struct group *g, struct resp *client, const char *key)
 {
   if (g->tree == CK_REVERSE) {
@@ -364,6 +405,8 @@ static struct leaf_count *leaf_count(const struct group *g)
 static bool ask_length(struct group *g, struct resp *client, const char *key)
 {
   const struct leaf_count *n = leaf_count(g);
+  if (ordered_at(g->w, g->tree))
+    return true;
   if (n->id == g->page && n->added + g->count <= ADDED_MAX && n->count + g->count <= CP_SPLIT)
     return true;
   const char *const argv[] = {"HLEN", key};
@@ -373,6 +416,8 @@ static bool ask_length(struct group *g, struct resp *client, const char *key)
 static bool ask_create(struct group *g, struct resp *client)
 {
   char key[CP_KEY_LEN + 1];
+  if (g->tree == CK_FORWARD && ordered_at(g->w, g->tree))
+    return ask_new(g, false);
   page_key(key, (enum ck_tree)g->tree, g->page);
   if (!ask_items(g, client, key))
     return false;
@@ -387,15 +432,19 @@ static bool ask_create(struct group *g, struct resp *client)
   return resp_end(client, take_head, g) && ask_length(g, client, key);
 }
 
-static void remember_length(struct group *g)
+/* Whether the page is too full now. */
+static bool remember_length(struct group *g)
 {
   struct leaf_count *n = leaf_count(g);
+  if (ordered_at(g->w, g->tree))
+    return false;
   if (g->length >= 0)
     *n = (struct leaf_count){.id = g->page, .count = (uint32_t)(g->length > 2 ? g->length - 2 : 0)};
   else if (n->id == g->page) {
     n->count += (uint32_t)g->added;
     n->added += (uint32_t)g->added;
   }
+  return !g->missing && n->id == g->page && n->count > CP_SPLIT;
 }
 
 /* --- what came of it ------------------------------------------------------------------------- */
@@ -451,10 +500,7 @@ static bool settle_group(struct group *g)
     g->added += g->tree == CK_FORWARD && it->created;
   }
   w->lost += g->missing;
-  remember_length(g);
-  const struct leaf_count *n = leaf_count(g);
-  if (!g->missing && n->id == g->page && n->count > CP_SPLIT &&
-      !work_split(&w->work, (enum ck_tree)g->tree, g->page))
+  if (remember_length(g) && !work_split(&w->work, (enum ck_tree)g->tree, g->page))
     return false;
   return good == g->count || send_right(g, good);
 }
@@ -544,6 +590,21 @@ static enum resp_result merge(struct writer *w, struct cof_error *err)
   return result == RESP_OK && whole ? run(w, good, err) : result;
 }
 
+/* What is not there yet, but for what the script of an unknown digest would have made. */
+static enum resp_result create(struct writer *w, struct cof_error *err)
+{
+  bool good = true, whole = false;
+  for (size_t i = 0; good && i < w->groups_count; i++)
+    good = ask_create(&w->groups[i], w->client);
+  enum resp_result result = run(w, good, err);
+  for (size_t i = 0; result == RESP_OK && good && i < w->groups_count; i++)
+    if (w->groups[i].no_script) {
+      whole = true;
+      good = ask_new(&w->groups[i], true);
+    }
+  return result == RESP_OK && whole ? run(w, good, err) : result;
+}
+
 static enum resp_result one_round(struct writer *w, struct cof_error *err)
 {
   enum resp_result result = locate(w, err);
@@ -551,9 +612,7 @@ static enum resp_result one_round(struct writer *w, struct cof_error *err)
     return result;
   make_groups(w);
   bool good = true;
-  for (size_t i = 0; good && i < w->groups_count; i++)
-    good = ask_create(&w->groups[i], w->client);
-  result = run(w, good, err);
+  result = create(w, err);
   unsigned lost = w->lost;
   for (size_t i = 0; result == RESP_OK && good && i < w->groups_count; i++)
     good = settle_group(&w->groups[i]);
@@ -590,7 +649,7 @@ static enum resp_result look_again(struct writer *w, struct cof_error *err)
     cof_fail(err, COF_RETRY, "a page of the database is missing");
     return RESP_PASSING;
   }
-  return compact_prepare(w->client, err);
+  return compact_prepare(w->c, w->client, err);
 }
 
 static enum resp_result write_items(struct writer *w, struct cof_error *err)
@@ -645,9 +704,9 @@ static enum resp_result prepare(struct compact *c, struct resp *client, struct c
 {
   uint8_t head[CP_HEAD_LEN];
   enum resp_result result = compact_scripts(c, client, err);
-  bool known = cache_head(&c->trees[CK_FORWARD], CP_ROOT, head) &&
-               cache_head(&c->trees[CK_REVERSE], CP_ROOT, head);
-  return result == RESP_OK && !known ? compact_prepare(client, err) : result;
+  bool known = c->trees[CK_FORWARD].ordered || (cache_head(&c->trees[CK_FORWARD], CP_ROOT, head) &&
+                                                cache_head(&c->trees[CK_REVERSE], CP_ROOT, head));
+  return result == RESP_OK && !known ? compact_prepare(c, client, err) : result;
 }
 
 /* Also of a write that failed later on: the entries are there now. */
@@ -672,7 +731,10 @@ enum resp_result compact_write(struct store *store, const struct cof_batch *batc
   if (result != RESP_OK)
     return result;
   if (encode(&w, batch)) {
+    size_t entries = w.count;
     result = write_items(&w, err);
+    if (result == RESP_OK)
+      result = sweep_run(w.c, w.client, entries, &w.records, err);
     if (result == RESP_OK)
       result = count(&w, batch, err);
   } else {

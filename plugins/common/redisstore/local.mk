@@ -15,6 +15,7 @@ noinst_LTLIBRARIES += %D%/libredisstore.la
 	%D%/compact_query_private.h \
 	%D%/compact_spans.c \
 	%D%/compact_split.c \
+	%D%/compact_sweep.c \
 	%D%/compact_walk.c \
 	%D%/compact_write.c \
 	%D%/connect.c \
