@@ -41,7 +41,7 @@ OTHER_E2E_TESTS = \
 	%D%/test-sdk.py
 EXTRA_DIST += $(E2E_TESTS) $(OTHER_E2E_TESTS) \
 	%D%/cofdtest.py %D%/generate.py %D%/d4model.py %D%/d4site.py %D%/restclient.py %D%/redisproc.py \
-	%D%/sdkbuild.py %D%/wsclient.py %D%/wsserver.py %D%/dnstapwire.py \
+	%D%/lexproxy.py %D%/sdkbuild.py %D%/wsclient.py %D%/wsserver.py %D%/dnstapwire.py \
 	%D%/dev-run.sh
 
 if HAVE_PYTHON3

@@ -5,7 +5,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 
+import lexproxy
 from cofdtest import DEADLINE, Skip, check, die_with_parent, until
 
 
@@ -159,6 +161,11 @@ class Redis:
         return True
 
     @property
+    def front(self):
+        """The port at which cofd is to find it."""
+        return self.port
+
+    @property
     def running(self):
         return self.process is not None
 
@@ -190,6 +197,25 @@ class Redis:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait(DEADLINE)
         self.process = None
+
+
+class OrderedRedis(Redis):
+    """A redis-server that answers HRANGEBYLEX at `front`, in the place of a Kvrocks."""
+
+    def __init__(self, world, name):
+        super().__init__(world, name)
+        self.listener = lexproxy.listen()
+        world.cleanups.append(lambda: lexproxy.end(self.listener))
+        threading.Thread(target=lexproxy.serve, args=(self.listener, self.port), daemon=True).start()
+
+    @property
+    def front(self):
+        return self.listener.getsockname()[1]
+
+
+def ordered_server(world, name):
+    """A Kvrocks; where there is none, a Redis that has what the layout compact needs of one."""
+    return (Kvrocks if shutil.which("kvrocks") else OrderedRedis)(world, name)
 
 
 class Kvrocks(Redis):

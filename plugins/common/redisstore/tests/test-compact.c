@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -20,16 +23,53 @@
 
 struct fixture {
   struct redistest *server;
+  bool ordered;  /* as of a Kvrocks, by a proxy that makes HRANGEBYLEX known */
+  pid_t proxy;   /* 0: none */
+  uint16_t port; /* where the storage finds the server */
   struct storehost host;
   struct model model;
 };
 
-static void start_host(struct storehost *h, uint16_t port)
+static void start_host(const struct fixture *f, struct storehost *h)
 {
-  storehost_init(h, port);
+  storehost_init(h, f->port);
   h->conf.layout = 2;
-  if (storehost_start(h, false) != COF_OK)
+  if (storehost_start(h, f->ordered) != COF_OK)
     fail_msg("start: %s", h->log);
+}
+
+/* The proxy says where it listens. */
+static void start_proxy(struct fixture *f)
+{
+  const char *top = getenv("srcdir");
+  char path[4096], port[8], said[16] = "";
+  int out[2];
+  snprintf(path, sizeof path, "%s/tests/e2e/lexproxy.py", top != NULL ? top : ".");
+  snprintf(port, sizeof port, "%u", redistest_port(f->server));
+  assert_int_equal(pipe(out), 0);
+  f->proxy = fork();
+  assert_true(f->proxy >= 0);
+  if (f->proxy == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (dup2(out[1], 1) == 1)
+      execlp("python3", "python3", path, port, (char *)NULL);
+    _exit(127);
+  }
+  close(out[1]);
+  for (size_t n = 0; n + 1 < sizeof said && strchr(said, '\n') == NULL; n++)
+    if (read(out[0], said + n, 1) != 1)
+      break;
+  close(out[0]);
+  f->port = (uint16_t)strtoul(said, NULL, 10);
+}
+
+static void stop_proxy(struct fixture *f)
+{
+  if (f->proxy <= 0)
+    return;
+  kill(f->proxy, SIGKILL);
+  waitpid(f->proxy, NULL, 0);
+  f->proxy = 0;
 }
 
 static int set_up(void **state)
@@ -40,8 +80,21 @@ static int set_up(void **state)
     return -1;
   model_init(&f->model, 200000);
   srand(7);
-  if (redistest_available())
+  if (redistest_available()) {
     f->server = redistest_start(NULL);
+    f->port = redistest_port(f->server);
+  }
+  return 0;
+}
+
+static int set_up_ordered(void **state)
+{
+  if (set_up(state) != 0)
+    return -1;
+  struct fixture *f = *state;
+  f->ordered = true;
+  if (f->server != NULL)
+    start_proxy(f);
   return 0;
 }
 
@@ -49,6 +102,7 @@ static int tear_down(void **state)
 {
   struct fixture *f = *state;
   storehost_stop(&f->host);
+  stop_proxy(f);
   redistest_stop(&f->server);
   model_free(&f->model);
   free(f);
@@ -62,7 +116,11 @@ static struct fixture *begin(void **state)
     print_message("redis-server is not on PATH: skipped\n");
     skip();
   }
-  start_host(&f->host, redistest_port(f->server));
+  if (f->port == 0) {
+    print_message("python3 does not run tests/e2e/lexproxy.py: skipped\n");
+    skip();
+  }
+  start_host(f, &f->host);
   return f;
 }
 
@@ -159,7 +217,7 @@ static void another_instance_sees_it(void **state)
   struct fixture *f = begin(state);
   struct storehost other;
   fill(f, 5, 1000, 5000);
-  start_host(&other, redistest_port(f->server));
+  start_host(f, &other);
   check_some(f, &other, 10);
   fill(f, 20, 1000, 100000); /* what the other one remembers is old now */
   check_some(f, &other, 10);
@@ -304,7 +362,7 @@ static void writers_at_once(void **state)
   size_t each = sizeof w[0].batches / sizeof *w[0].batches;
   fill(f, 1, 3000, 2000);
   for (size_t i = 0; i < WRITERS; i++) {
-    start_host(&w[i].host, redistest_port(f->server));
+    start_host(f, &w[i].host);
     for (size_t j = 0; j < each; j++)
       w[i].batches[j] = commuting_batch(j % 2 ? 300 : 20, j % 2 ? 3000 : 20);
   }
@@ -355,18 +413,18 @@ static void an_unknown_version_is_refused(void **state)
   struct fixture *f = begin(state);
   storehost_stop(&f->host);
   redistest_do(f->server, "SET cofd:layout %s", "compact 99");
-  storehost_init(&f->host, redistest_port(f->server));
+  storehost_init(&f->host, f->port);
   f->host.conf.layout = 0;
-  assert_int_equal(storehost_start(&f->host, false), COF_FATAL);
+  assert_int_equal(storehost_start(&f->host, f->ordered), COF_FATAL);
   assert_non_null(strstr(f->host.log, "compact 99"));
 }
 
 static const char *chosen(struct fixture *f, int wanted)
 {
   storehost_stop(&f->host);
-  storehost_init(&f->host, redistest_port(f->server));
+  storehost_init(&f->host, f->port);
   f->host.conf.layout = wanted;
-  if (storehost_start(&f->host, false) != COF_OK)
+  if (storehost_start(&f->host, f->ordered) != COF_OK)
     return "none";
   return atomic_load(&f->host.store->layout)->name;
 }
@@ -402,7 +460,7 @@ static void a_separator_is_mended(void **state)
   freeReplyObject(r);
   assert_true(gone > 10);
   static struct storehost other; /* the fixture ends it, after this returned */
-  start_host(&other, redistest_port(f->server));
+  start_host(f, &other);
   check_some(f, &other, 20);
   storehost_stop(&f->host); /* it knows the separators */
   f->host = other;
@@ -473,17 +531,22 @@ static size_t answers(struct fixture *f, enum cof_query_kind kind, const char *t
   return n;
 }
 
+static void start_expiring(struct fixture *f)
+{
+  static char *items[] = {(char *)(uintptr_t) "A:1000"};
+  storehost_stop(&f->host);
+  storehost_init(&f->host, f->port);
+  f->host.conf.layout = 2;
+  f->host.conf.expire.items = items;
+  f->host.conf.expire.count = 1;
+  assert_int_equal(storehost_start(&f->host, f->ordered), COF_OK);
+}
+
 static void records_expire(void **state)
 {
   struct fixture *f = begin(state);
   int64_t now = compact_now();
-  storehost_stop(&f->host);
-  storehost_init(&f->host, redistest_port(f->server));
-  char *items[] = {(char *)(uintptr_t) "A:1000"};
-  f->host.conf.layout = 2;
-  f->host.conf.expire.items = items;
-  f->host.conf.expire.count = 1;
-  assert_int_equal(storehost_start(&f->host, false), COF_OK);
+  start_expiring(f);
   storehost_put(&f->host, "old.example", COF_TYPE_A, "192.0.2.1", 5, now - 2000, 7);
   storehost_put(&f->host, "new.example", COF_TYPE_A, "192.0.2.1", 5, now - 500, 7);
   storehost_put(&f->host, "old.example", COF_TYPE_NS, "ns.example", 5, now - 2000, 7);
@@ -503,13 +566,7 @@ static void records_expire(void **state)
 static void expired_records_make_room(void **state)
 {
   struct fixture *f = begin(state);
-  storehost_stop(&f->host);
-  storehost_init(&f->host, redistest_port(f->server));
-  char *items[] = {(char *)(uintptr_t) "A:1000"};
-  f->host.conf.layout = 2;
-  f->host.conf.expire.items = items;
-  f->host.conf.expire.count = 1;
-  assert_int_equal(storehost_start(&f->host, false), COF_OK);
+  start_expiring(f);
   for (int i = 0; i < 1000; i++) {
     char name[32];
     snprintf(name, sizeof name, "n%d.example", i);
@@ -523,6 +580,158 @@ static void expired_records_make_room(void **state)
   assert_int_equal(stats.records, fields - 2);
   assert_int_equal(redistest_integer(f->server, "HLEN cofd:f:%016x", 0), 3);
   assert_int_equal(answers(f, COF_QUERY_ALL, NULL), 0);
+}
+
+/* --- ordered trees ---------------------------------------------------------------------------- */
+
+static void check_mark(struct fixture *f, const char *want)
+{
+  redisReply *r = redistest_command(f->server, "GET cofd:layout");
+  assert_string_equal(r->str, want);
+  freeReplyObject(r);
+}
+
+/* All is in one hash of each tree, and nothing but far tails elsewhere. */
+static void an_ordered_tree_is_one_key(void **state)
+{
+  struct fixture *f = begin(state);
+  fill(f, 10, 2000, 100000);
+  check_mark(f, "compact-ordered 1");
+  assert_int_equal(redistest_integer(f->server, "EXISTS cofd:f:%016x cofd:r:%016x", 0, 0), 0);
+  assert_int_equal(redistest_integer(f->server, "HLEN cofd:f:%016x", 1),
+                   2 + cof_batch_count(f->model.all));
+  redisReply *keys = redistest_command(f->server, "KEYS cofd:[fr]:*");
+  for (size_t i = 0; i < keys->elements; i++)
+    assert_true(strstr(keys->element[i]->str, ":0000000000000001") != NULL);
+  freeReplyObject(keys);
+  check_some(f, &f->host, 20);
+}
+
+/* What a storage says that is to use this server. */
+static const char *refused(struct fixture *f, uint16_t port, bool kvrocks)
+{
+  storehost_stop(&f->host);
+  storehost_init(&f->host, port);
+  f->host.conf.layout = 0;
+  return storehost_start(&f->host, kvrocks) == COF_FATAL ? f->host.log : "it is taken";
+}
+
+static void an_ordered_database_needs_ranges(void **state)
+{
+  struct fixture *f = begin(state);
+  static const bool kvrocks[] = {true, false, false};
+  fill(f, 2, 100, 1000);
+  for (size_t i = 0; i < 3; i++) {
+    const char *said = refused(f, i < 2 ? redistest_port(f->server) : f->port, kvrocks[i]);
+    assert_non_null(strstr(said, "'compact-ordered 1'"));
+    assert_non_null(strstr(said, "HRANGEBYLEX"));
+    assert_non_null(strstr(said, "expected 'compact 1'"));
+  }
+  start_host(f, &f->host);
+  check_some(f, &f->host, 10);
+}
+
+/* A server that knows no ranges gets pages, and what has pages keeps them. */
+static void pages_stay_pages(void **state)
+{
+  struct fixture *f = begin(state);
+  storehost_stop(&f->host);
+  redistest_do(f->server, "FLUSHALL");
+  storehost_init(&f->host, redistest_port(f->server));
+  f->host.conf.layout = 2;
+  assert_int_equal(storehost_start(&f->host, true), COF_OK);
+  check_mark(f, "compact 1");
+  fill(f, 5, 1000, 100000);
+  storehost_stop(&f->host);
+  start_host(f, &f->host);
+  fill(f, 5, 1000, 100000);
+  check_mark(f, "compact 1");
+  assert_true(redistest_integer(f->server, "HLEN cofd:f:%016x", 0) > 20);
+  check_some(f, &f->host, 20);
+}
+
+/* Emptied, and begun in the other form by somebody else meanwhile. */
+static void another_form_is_refused(void **state)
+{
+  struct fixture *f = begin(state);
+  struct storehost other;
+  fill(f, 2, 100, 1000);
+  redistest_do(f->server, "FLUSHALL");
+  storehost_init(&other, redistest_port(f->server));
+  other.conf.layout = 2;
+  assert_int_equal(storehost_start(&other, false), COF_OK);
+  struct cof_batch *b = model_batch(10, 10);
+  redistest_do(f->server, "HSET cofd:f:%016x m x", 1); /* seen at the next write */
+  assert_int_equal(storehost_write(&f->host, b).result, COF_FATAL);
+  assert_non_null(strstr(f->host.log, "has the layout 'compact 1', expected 'compact-ordered 1'"));
+  cof_batch_destroy(&b);
+  storehost_stop(&other);
+}
+
+/* Fields that are none of the layout do not end a range, however long and many. */
+static void strange_fields_are_stepped_over(void **state)
+{
+  struct fixture *f = begin(state);
+  char field[200];
+  fill(f, 1, 3000, 100000);
+  memset(field, 'c', sizeof field);
+  for (int i = 0; i < 3 * CP_RANGE; i++) {
+    memcpy(field, i % 2 ? "com" : "net", 4);
+    snprintf(field + 70, 8, "%07d", i);
+    redistest_do(f->server, "HSET cofd:f:%016x %b x", 1, field, sizeof field);
+  }
+  struct cof_query q = query_of(COF_QUERY_ALL, NULL);
+  struct cof_batch *b = storehost_ask_resuming(&f->host, &q, 100);
+  assert_int_equal(cof_batch_count(b), cof_batch_count(f->model.all));
+  assert_true(f->host.unreadable > 0);
+  cof_batch_destroy(&b);
+}
+
+static void put_many(struct fixture *f, uint16_t type, const char *rdata, int64_t last)
+{
+  struct cof_batch *b = cof_batch_create();
+  for (int i = 0; i < 2000; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "n%d.example", i);
+    struct cof_record r = {.rrname = name,
+                           .rrname_len = (uint16_t)strlen(name),
+                           .rrtype = type,
+                           .rdata = rdata,
+                           .rdata_len = (uint32_t)strlen(rdata),
+                           .time_first = 5,
+                           .time_last = last,
+                           .count = 1};
+    assert_non_null(cof_batch_add(b, &r));
+  }
+  write_batch(&f->host, b);
+  cof_batch_destroy(&b);
+}
+
+/* Each writer goes on where the last one stopped, so that all is swept by starts however short. */
+static void expired_records_are_swept(void **state)
+{
+  struct fixture *f = begin(state);
+  int64_t now = compact_now();
+  struct cof_storage_stats stats = {.struct_size = sizeof stats};
+  struct cof_error err;
+  put_many(f, COF_TYPE_A, "192.0.2.1", 6); /* by one that lets nothing expire */
+  put_many(f, COF_TYPE_A, "192.0.2.2", now);
+  put_many(f, COF_TYPE_NS, "ns.example", 6);
+  assert_int_equal(redistest_integer(f->server, "HLEN cofd:f:%016x", 1), 6002);
+  for (int i = 0; i < 40; i++) {
+    start_expiring(f);
+    storehost_put(&f->host, "a.example", COF_TYPE_NS, "b.example", 5, 6, 1);
+  }
+  long long left = redistest_integer(f->server, "HLEN cofd:f:%016x", 1);
+  assert_true(left < 6003 && left > 5000);
+  redistest_do(f->server, "SCRIPT FLUSH");
+  for (int i = 0; i < 3; i++)
+    put_many(f, COF_TYPE_A, "192.0.2.3", 6);
+  put_many(f, COF_TYPE_A, "192.0.2.2", now);
+  assert_int_equal(redistest_integer(f->server, "HLEN cofd:f:%016x", 1), 4003);
+  assert_int_equal(answers(f, COF_QUERY_ALL, NULL), 4001);
+  assert_int_equal(store_ops.stats(f->host.store, &stats, NULL, NULL, &err), COF_OK);
+  assert_int_equal(stats.records, 4001);
 }
 
 /* --- cluster ---------------------------------------------------------------------------------- */
@@ -574,7 +783,7 @@ static void a_cluster_shares_it(void **state)
   storehost_init(&f->host, redistest_port(nodes[1]));
   f->host.conf.mode = RESP_CLUSTER;
   f->host.conf.layout = 2;
-  assert_int_equal(storehost_start(&f->host, false), COF_OK);
+  assert_int_equal(storehost_start(&f->host, f->ordered), COF_OK);
   fill(f, 10, 1000, 100000);
   fill(f, 5, 2000, 2000);
   long long all = 0, keys[NODES];
@@ -589,6 +798,11 @@ static void a_cluster_shares_it(void **state)
 }
 
 #define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+/* The same test again, of ordered trees. */
+#define ORDERED(test)                                                                              \
+  {                                                                                                \
+    "ordered: " #test, test, set_up_ordered, tear_down, NULL                                       \
+  }
 
 int main(void)
 {
@@ -611,7 +825,28 @@ int main(void)
                                      WITH_SERVER(writes_fail_and_are_repeated),
                                      WITH_SERVER(records_expire),
                                      WITH_SERVER(expired_records_make_room),
-                                     WITH_SERVER(a_cluster_shares_it)};
+                                     WITH_SERVER(a_cluster_shares_it),
+                                     ORDERED(few_records),
+                                     ORDERED(many_records),
+                                     ORDERED(another_instance_sees_it),
+                                     ORDERED(statistics),
+                                     ORDERED(counts_and_times_saturate),
+                                     ORDERED(bad_records_are_refused),
+                                     ORDERED(longest_rdata),
+                                     ORDERED(writers_at_once),
+                                     ORDERED(tokens_are_checked),
+                                     ORDERED(an_unknown_version_is_refused),
+                                     ORDERED(the_database_tells_its_layout),
+                                     ORDERED(an_emptied_database_is_begun_anew),
+                                     ORDERED(a_restarted_server_knows_no_scripts),
+                                     ORDERED(writes_fail_and_are_repeated),
+                                     ORDERED(records_expire),
+                                     ORDERED(an_ordered_tree_is_one_key),
+                                     ORDERED(an_ordered_database_needs_ranges),
+                                     ORDERED(pages_stay_pages),
+                                     ORDERED(another_form_is_refused),
+                                     ORDERED(strange_fields_are_stepped_over),
+                                     ORDERED(expired_records_are_swept)};
   cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests_name("compact", tests, NULL, NULL);
 }
