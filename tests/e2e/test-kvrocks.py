@@ -266,6 +266,24 @@ def at_once(world):
     equal(exported(world, conf), generate.model(3 * made), "records")
 
 
+@case("layout compact: what expired is not answered, and removed by later writes")
+def swept(world):
+    store = ordered_server(world, "store")
+    for number, (rrtype, rdata, expire) in enumerate((
+            ("A", "192.0.2.1", "TXT:1000"), ("NS", "ns.example", "A:1000"))):
+        conf = configure(world, storage([store], "compact", "expire = " + expire), "db -> api")
+        world.done("import", "-c", conf, world.write("%d.ndjson" % number, "".join(json.dumps({
+            "rrname": "n%d.example" % n, "rrtype": rrtype, "rdata": rdata, "time_first": 5,
+            "time_last": 6, "count": 1}) + "\n" for n in range(3000))))
+        have = exported(world, conf)
+        equal(len(have), 3000, "records")
+        check(all(key[1] == rrtype for key in have), "what expired is not answered")
+    # A sweep goes once round at least while as many are written again.
+    world.done("import", "-c", conf, world.path("1.ndjson"))
+    equal(store.do("HLEN", "cofd:f:%016x" % 1), 2 + 3000, "fields")
+    equal(store.do("HGET", "cofd:stats", "r"), b"3000", "records counted")
+
+
 def clustered(world):
     """Two nodes with half of the slots each; the topology is set from outside."""
     nodes = [Kvrocks(world, "node%d" % n, cluster=True) for n in range(2)]
