@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "chain_private.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "host_private.h"
 #include "tap_private.h"
@@ -377,6 +380,21 @@ static void fail(struct chain *c)
   c->on_event(c->on_event_arg, true);
 }
 
+/* --- priority ------------------------------------------------------------------------------ */
+
+/* Records can wait a moment, who asks should not. On Linux this is of the calling thread alone, and
+   of those that a storage starts from it. */
+static void yield_to_questions(const struct chain *c)
+{
+  errno = 0;
+  int now = getpriority(PRIO_PROCESS, 0);
+  if (c->conf.nice == 0 || (now == -1 && errno != 0))
+    return;
+  if (setpriority(PRIO_PROCESS, 0, now + (int)c->conf.nice) != 0)
+    log_write(c->source, COF_LOG_WARNING, "cannot lower the priority of a thread: %s",
+              strerror(errno));
+}
+
 /* --- writing ------------------------------------------------------------------------------- */
 
 /* Records are counted when they are durable; what the first storage refused is not stored. */
@@ -432,6 +450,7 @@ static void *write_main(void *arg)
 {
   struct chain *c = arg;
   guard_thread();
+  yield_to_questions(c);
   pthread_mutex_lock(&c->lock);
   for (;;) {
     while (c->writing == NULL && !c->fold_ended)
@@ -634,6 +653,7 @@ static void *fold_main(void *arg)
   struct chain *c = arg;
   enum step step;
   guard_thread();
+  yield_to_questions(c);
   do {
     struct entry e = {0};
     pthread_mutex_lock(&c->lock);

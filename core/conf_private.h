@@ -54,6 +54,7 @@ struct chain_conf {
   int64_t window_time;    /**< ms a record waits at most */
   int64_t retry_min;      /**< ms before the first repetition of a write */
   int64_t retry_max;      /**< ms between repetitions at most */
+  int64_t nice;           /**< added to the nice value of the chain's threads */
 };
 extern const struct cof_option conf_chain_options[];
 

@@ -122,4 +122,12 @@ const struct cof_option conf_chain_options[] = {
      .min = 1,
      .max = 3600000,
      COF_FIELD(struct chain_conf, retry_max)},
+    {.name = "nice",
+     .help =
+         "How far the threads that fold and write yield to those that answer, as nice(1) counts.",
+     .type = COF_OPT_INT,
+     .dflt = "5",
+     .min = 0,
+     .max = 19,
+     COF_FIELD(struct chain_conf, nice)},
     {0}};

@@ -172,6 +172,25 @@ def back_pressure(world):
     equal(count, 3 * FLOOD // 5000, "sum of counts of three names")
 
 
+def niceness(pid):
+    """That of each thread (proc(5), the 19th field)."""
+    found = []
+    for task in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/stat" % (pid, task), encoding="ascii") as file:
+            found.append(int(file.read().rpartition(")")[2].split()[16]))
+    return found
+
+
+@case("nice: the threads that fold and write yield to the others")
+def nice(world):
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    server = world.serve(world.conf(chain="nice = 3"))
+    until(lambda: niceness(server.process.pid).count(min(19, usual + 3)) == 2, "two threads to yield")
+    server.stop()
+    server = world.serve(world.conf(chain="nice = 0"))
+    check(min(19, usual + 3) not in niceness(server.process.pid), "none that yields")
+
+
 @case("a storage whose path cannot be made is an error that names it")
 def no_storage(world):
     world.write("file", "not a directory")
