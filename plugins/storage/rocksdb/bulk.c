@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 /* Ingestion outruns compaction when it goes on for long, and each file that waits for compaction
-   makes every query slower: then the writer waits, and its chain with it. */
+   makes every query slower: then the writer waits, and its chain with it. Where nobody asks, as
+   within an import, there is nothing to wait for until there are very many. */
 #define WAIT_STEP_NS 5000000
 #define WAIT_STEPS   1000
+#define ASKED_NS     (UINT64_C(600) * 1000000000)
 /* Keys lie in the order of records, and are wanted in their own. */
 #define PREFETCH 8
 /* Files that are ingested at once. */
@@ -95,12 +97,20 @@ static void build_all(struct part *parts, size_t count)
     build(&parts[1]);
 }
 
+static uint64_t most_files(const struct store *s)
+{
+  uint64_t asked = atomic_load(&s->asked_ns);
+  bool lately = asked != 0 && cof_clock_ns(s->host) - asked < ASKED_NS;
+  return lately ? OPTIONS_WAITING_FILES : OPTIONS_MOST_FILES;
+}
+
 static void wait_for_compaction(const struct store *s)
 {
   const struct timespec step = {.tv_nsec = WAIT_STEP_NS};
+  uint64_t most = most_files(s);
   for (int i = 0; i < WAIT_STEPS; i++) {
-    if (db_number(s, "rocksdb.num-files-at-level0") < OPTIONS_WAITING_FILES &&
-        db_names_number(s, "rocksdb.num-files-at-level0") < OPTIONS_WAITING_FILES)
+    if (db_number(s, "rocksdb.num-files-at-level0") < most &&
+        db_names_number(s, "rocksdb.num-files-at-level0") < most)
       return;
     nanosleep(&step, NULL);
   }

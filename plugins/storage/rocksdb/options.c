@@ -99,8 +99,8 @@ rocksdb_options_t *options_database(const struct conf *conf, rocksdb_cache_t *ca
   rocksdb_options_set_max_background_jobs(o, 2);
   rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
   rocksdb_options_set_level0_file_num_compaction_trigger(o, COMPACT_AT_FILES);
-  rocksdb_options_set_level0_slowdown_writes_trigger(o, OPTIONS_WAITING_FILES);
-  rocksdb_options_set_level0_stop_writes_trigger(o, 2 * OPTIONS_WAITING_FILES);
+  rocksdb_options_set_level0_slowdown_writes_trigger(o, OPTIONS_MOST_FILES);
+  rocksdb_options_set_level0_stop_writes_trigger(o, 2 * OPTIONS_MOST_FILES);
   rocksdb_options_set_target_file_size_base(o, FILE_SIZE);
   rocksdb_options_set_bytes_per_sync(o, 1024 * 1024);
   rocksdb_options_set_keep_log_file_num(o, INFO_LOG_FILES);

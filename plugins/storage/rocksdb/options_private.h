@@ -8,8 +8,10 @@
 
 #include "store_private.h"
 
-/** Files without order among each other beyond which writes wait for compaction. */
+/** Files without order among each other beyond which writes wait for compaction while questions are
+    asked, which look into each of them; and beyond which writes wait in any case. */
 #define OPTIONS_WAITING_FILES 128
+#define OPTIONS_MOST_FILES    1024
 
 /** Options of the database; the caller destroys them. */
 rocksdb_options_t *options_database(const struct conf *conf, rocksdb_cache_t *cache);

@@ -180,6 +180,7 @@ enum cof_result cursor_open(struct store *s, const struct cof_query *query,
     return result;
   }
   c->entered = db_enter(s);
+  atomic_store(&s->asked_ns, cof_clock_ns(s->host));
   if (!c->entered) {
     query_close(s, c);
     return cof_fail(err, COF_RETRY, "the database is closed after a fault");

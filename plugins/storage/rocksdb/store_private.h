@@ -58,13 +58,14 @@ struct store {
   rocksdb_readoptions_t *filter_read;
   _Atomic(rocksdb_t *) readable; /**< for the filter: NULL while opening and closing */
 
-  pthread_mutex_t reopening; /**< held while db_reopen() works */
-  pthread_mutex_t lock;      /**< guards `idle` */
-  struct writer *idle;       /**< scratch memory of writes that are over */
-  atomic_uint_fast64_t file; /**< number of the next SST file built */
-  atomic_uint failures;      /**< writes that failed since one worked; the log has the first */
-  atomic_uint users;         /**< between db_enter() and db_leave() */
-  atomic_bool closed;        /**< db_enter() is refused */
+  pthread_mutex_t reopening;     /**< held while db_reopen() works */
+  pthread_mutex_t lock;          /**< guards `idle` */
+  struct writer *idle;           /**< scratch memory of writes that are over */
+  atomic_uint_fast64_t file;     /**< number of the next SST file built */
+  atomic_uint_fast64_t asked_ns; /**< cof_clock_ns() of the last question; 0: none yet */
+  atomic_uint failures;          /**< writes that failed since one worked; the log has the first */
+  atomic_uint users;             /**< between db_enter() and db_leave() */
+  atomic_bool closed;            /**< db_enter() is refused */
 
   struct cof_metric *small_writes, *bulk_writes, *failed_writes, *dangling, *expired, *disk;
   struct cof_metric *names_disk, *sensors_disk, *sensors_since_metric;
