@@ -126,7 +126,7 @@ const struct cof_option conf_chain_options[] = {
      .help =
          "How far the threads that fold and write yield to those that answer, as nice(1) counts.",
      .type = COF_OPT_INT,
-     .dflt = "5",
+     .dflt = "0",
      .min = 0,
      .max = 19,
      COF_FIELD(struct chain_conf, nice)},

@@ -187,7 +187,7 @@ def nice(world):
     server = world.serve(world.conf(chain="nice = 3"))
     until(lambda: niceness(server.process.pid).count(min(19, usual + 3)) == 2, "two threads to yield")
     server.stop()
-    server = world.serve(world.conf(chain="nice = 0"))
+    server = world.serve(world.conf())
     check(min(19, usual + 3) not in niceness(server.process.pid), "none that yields")
 
 
