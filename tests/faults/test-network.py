@@ -232,9 +232,9 @@ def start_cut(world):
 
 
 @case("%d idle connections: ingest goes on, others are served, and nothing of them stays"
-      % rounds(300, 9000))
+      % rounds(300, 10000))
 def idle(world):
-    count = rounds(300, 9000)
+    count = rounds(300, 10000)
     plant = Plant(world, D4Feed(world), Rocks(world), rest="max_connections = 12000\n"
                   "idle_timeout = 1h\nrequest_timeout = 1h")
     server = plant.serve(under=("prlimit", "--nofile=%d" % min(20000, count + 1000)))
