@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "host_private.h"
 #include "tap_private.h"
@@ -386,11 +385,11 @@ static void fail(struct chain *c)
    of those that a storage starts from it. */
 static void yield_to_questions(const struct chain *c)
 {
+  if (c->conf.nice == 0)
+    return;
   errno = 0;
   int now = getpriority(PRIO_PROCESS, 0);
-  if (c->conf.nice == 0 || (now == -1 && errno != 0))
-    return;
-  if (setpriority(PRIO_PROCESS, 0, now + (int)c->conf.nice) != 0)
+  if ((now == -1 && errno != 0) || setpriority(PRIO_PROCESS, 0, now + (int)c->conf.nice) != 0)
     log_write(c->source, COF_LOG_WARNING, "cannot lower the priority of a thread: %s",
               strerror(errno));
 }

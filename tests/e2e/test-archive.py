@@ -115,7 +115,8 @@ def whole_round(world, compression, suffix):
     for path in paths:
         check(re.fullmatch(r"arc-\d{8}T\d{6}Z-\d{4}\.ndjson" + re.escape(suffix),
                            os.path.basename(path)), path)
-        check(os.path.getsize(path) < RECORDS * 4 + FRAME, "the size of %s: %d" % (path, os.path.getsize(path)))
+        size = os.path.getsize(path)
+        check(size < RECORDS * 4 + FRAME, "the size of %s: %d" % (path, size))
     equal(os.listdir(world.path("arc")), [os.path.basename(p) for p in
                                           sorted(paths, key=lambda p: os.listdir(
                                               world.path("arc")).index(os.path.basename(p)))],

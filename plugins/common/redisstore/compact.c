@@ -21,7 +21,7 @@ enum resp_result compact_no_memory(struct cof_error *err)
   return RESP_PASSING;
 }
 
-static enum resp_result run(struct resp *client, bool appended, struct cof_error *err)
+enum resp_result compact_run(struct resp *client, bool appended, struct cof_error *err)
 {
   if (appended)
     return resp_run(client, 0, err);
@@ -48,7 +48,7 @@ static bool take_text(void *arg, const redisReply *reply)
 static enum resp_result read_mark(struct resp *client, struct text *mark, struct cof_error *err)
 {
   static const char *const argv[] = {"GET", "cofd:layout"};
-  return run(client, resp_append(client, 1, argv, 2, take_text, mark), err);
+  return compact_run(client, resp_append(client, 1, argv, 2, take_text, mark), err);
 }
 
 static enum resp_result probe(struct resp *client, bool *holds, struct cof_error *err)
@@ -110,7 +110,7 @@ enum resp_result compact_scripts(struct compact *c, struct resp *client, struct 
 {
   if (c->sha[SCRIPTS - 1][0] != '\0')
     return RESP_OK;
-  return run(client, ask_scripts(c, client), err);
+  return compact_run(client, ask_scripts(c, client), err);
 }
 
 /* --- forms ----------------------------------------------------------------------------------- */
@@ -132,7 +132,7 @@ static enum resp_result can_range(const struct compact *c, struct resp *client, 
   *can = false;
   if (!c->store->flavour->kvrocks)
     return RESP_OK;
-  return run(client, range_ask(client, CK_FORWARD, &one, take_range, can), err);
+  return compact_run(client, range_ask(client, CK_FORWARD, &one, take_range, can), err);
 }
 
 /* Another may do the same: the mark that is there afterwards is the one that holds. */
@@ -140,9 +140,9 @@ static enum resp_result make_mark(struct resp *client, bool ordered, struct text
                                   struct cof_error *err)
 {
   const char *const mark_it[] = {"SET", "cofd:layout", ordered ? MARK_ORDERED : MARK_PAGES, "NX"};
-  enum resp_result result = run(client, ask_pages(client, ordered), err);
+  enum resp_result result = compact_run(client, ask_pages(client, ordered), err);
   if (result == RESP_OK)
-    result = run(client, resp_append(client, 1, mark_it, 4, NULL, NULL), err);
+    result = compact_run(client, resp_append(client, 1, mark_it, 4, NULL, NULL), err);
   if (result == RESP_OK)
     result = read_mark(client, mark, err);
   if (result != RESP_OK || mark->there)
@@ -287,7 +287,8 @@ static enum cof_result read_stats(struct resp *client, struct tally *t, struct c
   snprintf(t->cursor, sizeof t->cursor, "0");
   do {
     const char *const argv[] = {"HSCAN", "cofd:stats", t->cursor, "COUNT", "1000"};
-    enum resp_result result = run(client, resp_append(client, 1, argv, 5, take_stats, t), err);
+    enum resp_result result =
+        compact_run(client, resp_append(client, 1, argv, 5, take_stats, t), err);
     if (result != RESP_OK)
       return store_result(result);
     if (t->no_memory)

@@ -95,6 +95,9 @@ enum resp_result compact_prepare(struct compact *c, struct resp *client, struct 
 /** Learn the digests of the scripts, once. A server that does not know them gets their text. */
 enum resp_result compact_scripts(struct compact *c, struct resp *client, struct cof_error *err);
 enum resp_result compact_no_memory(struct cof_error *err);
+/** Send what was appended and take the answers; where appending failed for want of memory, forget
+ * it. */
+enum resp_result compact_run(struct resp *client, bool appended, struct cof_error *err);
 
 /* --- compact_page.c -------------------------------------------------------------------------- */
 

@@ -279,14 +279,6 @@ static bool ask_all_cuts(const struct compact *c, struct resp *client, struct sp
   return true;
 }
 
-static enum resp_result run(struct resp *client, bool appended, struct cof_error *err)
-{
-  if (appended)
-    return resp_run(client, 0, err);
-  resp_forget(client);
-  return compact_no_memory(err);
-}
-
 static bool any_without_script(const struct split *list, size_t count)
 {
   for (size_t i = 0; i < count; i++)
@@ -302,7 +294,7 @@ static enum resp_result do_splits(struct compact *c, struct resp *client, struct
   bool good = true;
   for (size_t i = 0; good && i < count; i++)
     good = page_ask(client, list[i].tree, list[i].id, take_page, &list[i]);
-  enum resp_result result = run(client, good, err);
+  enum resp_result result = compact_run(client, good, err);
   for (size_t i = 0; result == RESP_OK && i < count; i++) {
     if (list[i].missing) {
       cof_fail(err, COF_RETRY, "a page that was there is missing");
@@ -318,11 +310,11 @@ static enum resp_result do_splits(struct compact *c, struct resp *client, struct
     good = good && ask_create(client, &list[i]);
   }
   if (result == RESP_OK)
-    result = run(client, good, err);
+    result = compact_run(client, good, err);
   if (result == RESP_OK)
-    result = run(client, ask_all_cuts(c, client, list, count), err);
+    result = compact_run(client, ask_all_cuts(c, client, list, count), err);
   if (result == RESP_OK && any_without_script(list, count))
-    result = run(client, ask_all_cuts(c, client, list, count), err);
+    result = compact_run(client, ask_all_cuts(c, client, list, count), err);
   return result;
 }
 
@@ -370,7 +362,7 @@ static enum resp_result splits(struct compact *c, struct resp *client, const str
   for (size_t i = 0; result == RESP_OK && good && i < count; i++)
     good = follow_up(c, client, &list[i], next, records);
   if (result == RESP_OK)
-    result = run(client, good, err);
+    result = compact_run(client, good, err);
   for (size_t i = 0; i < count; i++) {
     free(list[i].page);
     free(list[i].order);
@@ -446,7 +438,7 @@ static enum resp_result do_leads(struct compact *c, struct resp *client, struct 
   for (size_t i = 0; result == RESP_OK && good && i < count; i++)
     good = ask_lead(c, client, &list[i], heads[i]);
   if (result == RESP_OK)
-    result = run(client, good, err);
+    result = compact_run(client, good, err);
   bool whole = false;
   for (size_t i = 0; result == RESP_OK && good && i < count; i++)
     if (list[i].no_script) {
@@ -454,7 +446,7 @@ static enum resp_result do_leads(struct compact *c, struct resp *client, struct 
       good = ask_lead(c, client, &list[i], heads[i]);
     }
   if (result == RESP_OK && whole)
-    result = run(client, good, err);
+    result = compact_run(client, good, err);
   free(heads);
   return result;
 }

@@ -27,14 +27,6 @@ struct stretch {
   int64_t removed;
 };
 
-static enum resp_result run(struct resp *client, bool appended, struct cof_error *err)
-{
-  if (appended)
-    return resp_run(client, 0, err);
-  resp_forget(client);
-  return compact_no_memory(err);
-}
-
 static bool take_places(void *arg, const redisReply *reply)
 {
   struct compact *c = arg;
@@ -56,7 +48,8 @@ static enum resp_result read_places(struct compact *c, struct resp *client, stru
   static const char *const argv[] = {"HMGET", KEY, "f", "r"};
   if (c->swept_known)
     return RESP_OK;
-  enum resp_result result = run(client, resp_append(client, 1, argv, 4, take_places, c), err);
+  enum resp_result result =
+      compact_run(client, resp_append(client, 1, argv, 4, take_places, c), err);
   c->swept_known = result == RESP_OK;
   return result;
 }
@@ -130,7 +123,7 @@ static enum resp_result read_stretches(struct compact *c, struct resp *client, s
         .c = c, .tree = i, .range = {.lower = t->swept, .lower_len = t->swept_len, .most = most}};
     good = range_ask(client, i, &list[i].range, take_stretch, &list[i]);
   }
-  enum resp_result result = run(client, good, err);
+  enum resp_result result = compact_run(client, good, err);
   for (size_t i = 0; result == RESP_OK && i < CK_TREES; i++) {
     if (list[i].strange) {
       cof_fail(err, COF_RETRY, "the answer to HRANGEBYLEX is no list of fields and values");
@@ -153,13 +146,13 @@ static enum resp_result drop(struct compact *c, struct resp *client, struct stre
     memcpy(t->swept, p->high, p->high_len);
     good = good && ask_drop(&list[i], client, false);
   }
-  enum resp_result result = run(client, good && ask_places(c, client), err);
+  enum resp_result result = compact_run(client, good && ask_places(c, client), err);
   for (size_t i = 0; result == RESP_OK && good && i < CK_TREES; i++)
     if (list[i].no_script) {
       whole = true;
       good = ask_drop(&list[i], client, true);
     }
-  return result == RESP_OK && whole ? run(client, good, err) : result;
+  return result == RESP_OK && whole ? compact_run(client, good, err) : result;
 }
 
 static enum resp_result sweep(struct compact *c, struct resp *client, size_t most, int64_t *records,

@@ -568,10 +568,7 @@ static bool ask_set(struct group *g, bool whole)
 
 static enum resp_result run(struct writer *w, bool appended, struct cof_error *err)
 {
-  if (appended)
-    return resp_run(w->client, 0, err);
-  resp_forget(w->client);
-  return compact_no_memory(err);
+  return compact_run(w->client, appended, err);
 }
 
 /* Removals of the first step go along. What is not done after this goes round again. */

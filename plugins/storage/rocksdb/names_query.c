@@ -86,7 +86,6 @@ enum cof_result names_query(struct store *s, const struct cof_query *q, void **c
   if (c == NULL)
     return cof_fail(err, COF_RETRY, "out of memory");
   c->entered = db_enter(s);
-  atomic_store(&s->asked_ns, cof_clock_ns(s->host));
   if (!c->entered)
     result = cof_fail(err, COF_RETRY, "the database is closed after a fault");
   if (result == COF_OK) {

@@ -111,6 +111,7 @@ struct cursor *cursor_create(struct store *s, const struct cof_query *q, const s
   struct cursor *c = calloc(1, sizeof *c + count * sizeof *spans);
   if (c == NULL)
     return NULL;
+  atomic_store(&s->asked_ns, cof_clock_ns(s->host));
   c->store = s;
   c->kind = q->kind;
   c->spans_count = count;
@@ -180,7 +181,6 @@ enum cof_result cursor_open(struct store *s, const struct cof_query *query,
     return result;
   }
   c->entered = db_enter(s);
-  atomic_store(&s->asked_ns, cof_clock_ns(s->host));
   if (!c->entered) {
     query_close(s, c);
     return cof_fail(err, COF_RETRY, "the database is closed after a fault");
