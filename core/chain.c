@@ -5,10 +5,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "host_private.h"
+#include "priority_private.h"
 #include "tap_private.h"
 #include "window_private.h"
 #include "writer_private.h"
@@ -303,12 +303,26 @@ static void enqueue(struct chain *c, struct instance *input, struct cof_batch **
   *batch = NULL;
 }
 
+/* Whatever makes records, passes them on or writes them lets those go first who answer. Once a
+ * thread. */
+static void yield_to_questions(const struct chain *c)
+{
+  static _Thread_local bool yields;
+  if (yields || c->conf.nice == 0)
+    return;
+  yields = true;
+  if (priority_yield((int)c->conf.nice) != 0)
+    log_write(c->source, COF_LOG_WARNING, "cannot lower the priority of a thread: %s",
+              strerror(errno));
+}
+
 enum cof_result chain_emit(struct chain *c, struct instance *input, struct cof_batch **batch,
                            uint64_t token, int wait_ms)
 {
   uint64_t until = clock_ns() + (uint64_t)wait_ms * MS;
   size_t bytes = cof_batch_bytes(*batch);
   enum cof_result r = COF_OK;
+  yield_to_questions(c);
   pthread_mutex_lock(&c->lock);
   if (!has_room(c, bytes))
     metric_add(c->m_pauses, 1);
@@ -377,21 +391,6 @@ static void fail(struct chain *c)
   pthread_mutex_unlock(&c->lock);
   writer_stop(c->writer);
   c->on_event(c->on_event_arg, true);
-}
-
-/* --- priority ------------------------------------------------------------------------------ */
-
-/* Records can wait a moment, who asks should not. On Linux this is of the calling thread alone, and
-   of those that a storage starts from it. */
-static void yield_to_questions(const struct chain *c)
-{
-  if (c->conf.nice == 0)
-    return;
-  errno = 0;
-  int now = getpriority(PRIO_PROCESS, 0);
-  if ((now == -1 && errno != 0) || setpriority(PRIO_PROCESS, 0, now + (int)c->conf.nice) != 0)
-    log_write(c->source, COF_LOG_WARNING, "cannot lower the priority of a thread: %s",
-              strerror(errno));
 }
 
 /* --- writing ------------------------------------------------------------------------------- */

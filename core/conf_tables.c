@@ -123,10 +123,10 @@ const struct cof_option conf_chain_options[] = {
      .max = 3600000,
      COF_FIELD(struct chain_conf, retry_max)},
     {.name = "nice",
-     .help =
-         "How far the threads that fold and write yield to those that answer, as nice(1) counts.",
+     .help = "How far the threads that bring and store records yield to those that answer, as "
+             "nice(1) counts.",
      .type = COF_OPT_INT,
-     .dflt = "0",
+     .dflt = "10",
      .min = 0,
      .max = 19,
      COF_FIELD(struct chain_conf, nice)},

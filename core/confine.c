@@ -53,8 +53,8 @@ static const char *const allowed[] = {
     "futex", "futex_time64", "futex_waitv", "set_robust_list", "get_robust_list", "set_tid_address",
     "rseq", "gettid", "getpid", "getppid", "getpgrp", "tgkill", "exit", "exit_group", "sched_yield",
     "sched_getaffinity", "sched_setaffinity", "sched_getparam", "sched_getscheduler",
-    "sched_get_priority_min", "sched_get_priority_max", "getpriority", "setpriority", "ioprio_get",
-    "ioprio_set", "getcpu", "arch_prctl", "set_thread_area",
+    "sched_get_priority_min", "sched_get_priority_max", "sched_setattr", "getpriority",
+    "setpriority", "ioprio_get", "ioprio_set", "getcpu", "arch_prctl", "set_thread_area",
     /* signals */
     "rt_sigaction", "rt_sigprocmask", "rt_sigpending", "rt_sigtimedwait", "rt_sigtimedwait_time64",
     "rt_sigreturn", "sigreturn", "rt_sigsuspend", "sigaltstack", "restart_syscall", "pause",

@@ -171,8 +171,11 @@ static bool build_chain(struct engine *e, size_t index)
   struct instance **storages = parts + cc->filters_count;
   bool ok = get_instances(e, cc->filters, cc->filters_count, parts) &&
             get_instances(e, cc->storages, cc->storages_count, storages);
+  struct chain_conf conf = cc->conf;
+  if (e->import != NULL)
+    conf.nice = 0; /* nobody asks */
   if (ok)
-    e->chains[index] = chain_create(cc->name, &cc->conf, parts, cc->filters_count, storages,
+    e->chains[index] = chain_create(cc->name, &conf, parts, cc->filters_count, storages,
                                     cc->storages_count, on_chain_event, e);
   struct chain *chain = e->chains[index];
   ok = ok && chain != NULL;

@@ -56,7 +56,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/watchdog.c %D%/watchdog_private.h \
 	%D%/window.c %D%/window_private.h \
 	%D%/writer.c %D%/writer_private.h
-%C%_libcore_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/sdk/kit -I$(PAGES_DIR) $(CORE_CPPFLAGS) $(SECCOMP_CFLAGS)
+%C%_libcore_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/sdk/kit -I$(PAGES_DIR) -I$(PRIORITY_DIR) $(CORE_CPPFLAGS) $(SECCOMP_CFLAGS)
 %C%_libcore_la_LIBADD = sdk/kit/libmodel.la sdk/libcofd.la $(LTDL_LIBS) $(INIH_LIBS) \
 	$(SECCOMP_LIBS) -ldl -lpthread
 

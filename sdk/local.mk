@@ -30,8 +30,9 @@ FOLLOW_SOURCES = \
 	%D%/src/follow/watch.c \
 	%D%/src/follow/watch_private.h
 
-# Headers that the core and the plugins of this tree use as well: -I$(PAGES_DIR).
+# Headers that the core and the plugins of this tree use as well: -I$(PAGES_DIR), -I$(PRIORITY_DIR).
 PAGES_DIR = $(top_srcdir)/sdk/src/pages
+PRIORITY_DIR = $(top_srcdir)/sdk/src/priority
 
 lib_LTLIBRARIES += %D%/libcofd.la
 %C%_libcofd_la_SOURCES = \
@@ -44,6 +45,7 @@ lib_LTLIBRARIES += %D%/libcofd.la
 	%D%/src/name.c \
 	%D%/src/observe.c \
 	%D%/src/pages/pages_private.h \
+	%D%/src/priority/priority_private.h \
 	%D%/src/rdata.c \
 	%D%/src/rdata_fields.c \
 	%D%/src/rdata_ldns.c \

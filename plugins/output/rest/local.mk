@@ -63,7 +63,7 @@ noinst_LTLIBRARIES += %D%/librest.la
 	%D%/users_private.h \
 	%D%/tally.c \
 	%D%/worker.c
-%C%_librest_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D% $(MICROHTTPD_CFLAGS) $(IDN2_CFLAGS) $(ZLIB_CFLAGS) \
+%C%_librest_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D% -I$(PRIORITY_DIR) $(MICROHTTPD_CFLAGS) $(IDN2_CFLAGS) $(ZLIB_CFLAGS) \
 	$(JANSSON_CFLAGS) $(LDNS_CFLAGS) $(GNUTLS_CFLAGS)
 %C%_librest_la_LIBADD = $(PLUGIN_LIBS) $(MICROHTTPD_LIBS) $(IDN2_LIBS) $(ZLIB_LIBS) \
 	$(JANSSON_LIBS) $(LDNS_LIBS) $(GNUTLS_LIBS) $(CRYPT_LIBS) -lpthread

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "priority_private.h"
+
 /* Answers that a worker keeps for later: in flight at once, as a rule, is one. */
 #define SPARE_MAX 16
 /* Octets of a text or batch beyond which its memory is given back. */
@@ -25,6 +27,7 @@ static struct worker *worker_create(struct rest *rest)
   w->next = rest->workers;
   rest->workers = w;
   pthread_mutex_unlock(&rest->lock);
+  priority_prompt();
   return w;
 }
 

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file
+ * What threads get of processors that are wanted by more of them than there are: records can wait a
+ * moment, who asks a question should not.
+ *
+ * On Linux all of this is of the calling thread alone, and of those that it starts later. What a
+ * kernel does not know (slices of fair policies, before 6.12), it ignores.
+ */
+#ifndef COFD_PRIORITY_PRIVATE_H
+#define COFD_PRIORITY_PRIVATE_H
+
+#include <errno.h>
+#include <sched.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PRIORITY_NICE_MAX 19
+/** The shortest time in ns that Linux lets a thread run before others have their turn. */
+#define PRIORITY_SLICE 100000
+
+/* sched_setattr(2), which C libraries did not declare for long. */
+struct priority_attr {
+  uint32_t size, policy;
+  uint64_t flags;
+  int32_t nice;
+  uint32_t priority;
+  uint64_t runtime, deadline, period;
+};
+
+/* Give the thread a policy in place of SCHED_OTHER, with short slices. @return 0, or -1: errno */
+static inline int priority_set(int policy, int nice)
+{
+#ifdef SYS_sched_setattr
+  if (sched_getscheduler(0) != SCHED_OTHER) {
+    errno = ENOTSUP; /* somebody has chosen for the process */
+    return -1;
+  }
+  struct priority_attr attr = {
+      .size = sizeof attr, .policy = (uint32_t)policy, .nice = nice, .runtime = PRIORITY_SLICE};
+  return (int)syscall(SYS_sched_setattr, 0, &attr, 0);
+#else
+  (void)policy, (void)nice;
+  errno = ENOSYS;
+  return -1;
+#endif
+}
+
+/**
+ * Have the thread yield: nicer by `by`, never in place of another that runs, and for a short time
+ * only. @return 0, or -1 with errno set where not even its nice value can be changed
+ */
+static inline int priority_yield(int by)
+{
+  errno = 0;
+  int nice = getpriority(PRIO_PROCESS, 0);
+  if (nice == -1 && errno != 0)
+    return -1;
+  nice = nice + by > PRIORITY_NICE_MAX ? PRIORITY_NICE_MAX : nice + by;
+#ifdef SCHED_BATCH
+  if (priority_set(SCHED_BATCH, nice) == 0)
+    return 0;
+#endif
+  return setpriority(PRIO_PROCESS, 0, nice);
+}
+
+/** Have the thread run soon after it has something to do, and for a short time; or change nothing.
+ */
+static inline void priority_prompt(void)
+{
+  errno = 0;
+  int nice = getpriority(PRIO_PROCESS, 0);
+  if (nice != -1 || errno == 0)
+    (void)priority_set(SCHED_OTHER, nice); /* answers are as right without */
+}
+
+#endif
