@@ -2,6 +2,7 @@
 #include "options_private.h"
 #include "write_private.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 
 /* Ingestion outruns compaction when it goes on for long, and each file that waits for compaction
    makes every query slower: then the writer waits, and its chain with it. Where nobody asks, as
-   within an import, there is nothing to wait for until there are very many. */
+   within an import, there is nothing to wait for until there are very many, nor to be read. */
 #define WAIT_STEP_NS 5000000
 #define WAIT_STEPS   1000
 #define ASKED_NS     (UINT64_C(600) * 1000000000)
@@ -68,6 +69,22 @@ static void fill_reverse(struct writer *w, rocksdb_sstfilewriter_t *sst, char **
   add_items(sst, w->stats, w->stats_count, rocksdb_sstfilewriter_merge, error);
 }
 
+static bool asked_lately(const struct store *s)
+{
+  uint64_t asked = atomic_load(&s->asked_ns);
+  return asked != 0 && cof_clock_ns(s->host) - asked < ASKED_NS;
+}
+
+/* RocksDB has the kernel forget a file that it made, so that questions would wait for the disk. */
+static void read_ahead(const char *path)
+{
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return; /* then it is read when it is wanted */
+  (void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+  close(fd);
+}
+
 static void *build(void *arg)
 {
   struct part *part = arg;
@@ -79,6 +96,8 @@ static void *build(void *arg)
   if (part->error == NULL)
     rocksdb_sstfilewriter_finish(sst, &part->error);
   rocksdb_sstfilewriter_destroy(sst);
+  if (part->error == NULL && asked_lately(s))
+    read_ahead(part->path);
   return NULL;
 }
 
@@ -97,17 +116,10 @@ static void build_all(struct part *parts, size_t count)
     build(&parts[1]);
 }
 
-static uint64_t most_files(const struct store *s)
-{
-  uint64_t asked = atomic_load(&s->asked_ns);
-  bool lately = asked != 0 && cof_clock_ns(s->host) - asked < ASKED_NS;
-  return lately ? OPTIONS_WAITING_FILES : OPTIONS_MOST_FILES;
-}
-
 static void wait_for_compaction(const struct store *s)
 {
   const struct timespec step = {.tv_nsec = WAIT_STEP_NS};
-  uint64_t most = most_files(s);
+  uint64_t most = asked_lately(s) ? OPTIONS_WAITING_FILES : OPTIONS_MOST_FILES;
   for (int i = 0; i < WAIT_STEPS; i++) {
     if (db_number(s, "rocksdb.num-files-at-level0") < most &&
         db_names_number(s, "rocksdb.num-files-at-level0") < most)

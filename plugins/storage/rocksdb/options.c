@@ -97,6 +97,8 @@ rocksdb_options_t *options_database(const struct conf *conf, rocksdb_cache_t *ca
   rocksdb_options_set_max_write_buffer_number(o, 2);
   rocksdb_options_set_max_open_files(o, OPEN_FILES);
   rocksdb_options_set_max_background_jobs(o, 2);
+  /* Who asks last of a file that compaction replaced does not also delete it. */
+  rocksdb_options_set_avoid_unnecessary_blocking_io(o, 1);
   rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
   rocksdb_options_set_level0_file_num_compaction_trigger(o, COMPACT_AT_FILES);
   rocksdb_options_set_level0_slowdown_writes_trigger(o, OPTIONS_MOST_FILES);
