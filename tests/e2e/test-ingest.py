@@ -59,7 +59,7 @@ def follow(world):
     server = world.serve(world.conf(input="path = %s\nfollow = yes\nrotate_wait = 10m" % path,
                                     chain="window_time = 50ms"))
     server.wait_stored(1)
-    append(path, line("b%d.example" % by))
+    append(path, line("b.example"))
     server.wait_stored(2)
     append(path, line("c.example")[:20])
     os.rename(path, path + ".1")
