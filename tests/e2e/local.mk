@@ -78,7 +78,9 @@ TEST_EXTENSIONS = .py
 PY_LOG_COMPILER = $(PYTHON3)
 PY_LOG_DRIVER = $(LOG_DRIVER)
 
-# Sanitizers make a report the exit status, which the tests look at.
+# Sanitizers make a report the exit status, which the tests look at. What LeakSanitizer guesses of the
+# memory that C libraries keep variables of threads in is wrong where that begins 16 octets into a page
+# by chance, and ends it by a signal: so it does not.
 AM_TESTS_ENVIRONMENT += \
 	COFD='$(abs_top_builddir)/core/cofd'; export COFD; \
 	COFD_PLUGIN_PATH='$(abs_top_builddir)/plugins'; export COFD_PLUGIN_PATH; \
@@ -87,7 +89,7 @@ AM_TESTS_ENVIRONMENT += \
 	COFD_CC='$(CC)'; export COFD_CC; \
 	COFD_SANITIZE='$(enable_sanitize)'; export COFD_SANITIZE; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE; \
-	ASAN_OPTIONS="$${ASAN_OPTIONS-detect_stack_use_after_return=1}"; \
+	ASAN_OPTIONS="$${ASAN_OPTIONS-detect_stack_use_after_return=1:intercept_tls_get_addr=0}"; \
 	export ASAN_OPTIONS; \
 	UBSAN_OPTIONS="$${UBSAN_OPTIONS-print_stacktrace=1:halt_on_error=1}"; export UBSAN_OPTIONS; \
 	TSAN_OPTIONS="$${TSAN_OPTIONS-suppressions=$(abs_top_srcdir)/%D%/tsan.supp}"; \
