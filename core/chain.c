@@ -303,8 +303,7 @@ static void enqueue(struct chain *c, struct instance *input, struct cof_batch **
   *batch = NULL;
 }
 
-/* Whatever makes records, passes them on or writes them lets those go first who answer. Once a
- * thread. */
+/* Threads that make, fold or write records let those go first who answer. Once a thread. */
 static void yield_to_questions(const struct chain *c)
 {
   static _Thread_local bool yields;

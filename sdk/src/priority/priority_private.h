@@ -49,13 +49,14 @@ static inline int priority_set(int policy, int nice)
 }
 
 /**
- * Have the thread yield: nicer by `by`, never in place of another that runs, and for a short time
- * only. @return 0, or -1 with errno set where not even its nice value can be changed
+ * Have the thread yield: nicer by `by` than the process is, never in place of another that runs,
+ * and for a short time only. @return 0, or -1 with errno set where not even its nice value can be
+ * changed
  */
 static inline int priority_yield(int by)
 {
   errno = 0;
-  int nice = getpriority(PRIO_PROCESS, 0);
+  int nice = getpriority(PRIO_PROCESS, (id_t)getpid()); /* the first thread's */
   if (nice == -1 && errno != 0)
     return -1;
   nice = nice + by > PRIORITY_NICE_MAX ? PRIORITY_NICE_MAX : nice + by;
@@ -66,8 +67,7 @@ static inline int priority_yield(int by)
   return setpriority(PRIO_PROCESS, 0, nice);
 }
 
-/** Have the thread run soon after it has something to do, and for a short time; or change nothing.
- */
+/** Have the thread run soon once it has something to do, for a short time; or change nothing. */
 static inline void priority_prompt(void)
 {
   errno = 0;
