@@ -5,22 +5,51 @@
 
 #include "dns_private.h"
 
+#define IPV4_TEXT_MIN 7  /* octets of 0.0.0.0 */
+#define IPV4_TEXT_MAX 15 /* octets of 255.255.255.255 */
+
+/* A number up to 255 without leading zeros at `p`, which some octet that is no digit ends. Returns
+   what follows it, or NULL. */
+static inline const char *read_octet(const char *p, uint8_t *out)
+{
+  unsigned value = (unsigned char)(p[0] - '0'), digit = (unsigned char)(p[1] - '0');
+  if (value > 9)
+    return NULL;
+  if (digit > 9) {
+    *out = (uint8_t)value;
+    return p + 1;
+  }
+  if (value == 0)
+    return NULL;
+  value = value * 10 + digit;
+  digit = (unsigned char)(p[2] - '0');
+  if (digit > 9) {
+    *out = (uint8_t)value;
+    return p + 2;
+  }
+  value = value * 10 + digit;
+  *out = (uint8_t)value;
+  return value <= 255 ? p + 3 : NULL;
+}
+
 bool dns_ipv4_parse(const char *text, size_t len, uint8_t out[4])
 {
-  size_t i = 0;
-  for (int part = 0;; part++) {
-    unsigned value = 0;
-    size_t start = i;
-    while (i < len && (unsigned)(text[i] - '0') <= 9 && i - start < 3)
-      value = value * 10 + (unsigned)(text[i++] - '0');
-    if (i == start || value > 255 || (text[start] == '0' && i - start > 1))
-      return false;
-    out[part] = (uint8_t)value;
-    if (part == 3)
-      return i == len;
-    if (i >= len || text[i++] != '.')
+  char copy[16] = {0}; /* so that something ends it */
+  if (len < IPV4_TEXT_MIN || len > IPV4_TEXT_MAX)
+    return false;
+  memcpy(copy, text, 4);
+  memcpy(copy + 3, text + 3, 4);
+  if (len > 7) {
+    memcpy(copy, text, 8);
+    memcpy(copy + len - 8, text + len - 8, 8);
+  }
+  const char *p = copy;
+  for (int part = 0; part < 3; part++) {
+    p = read_octet(p, &out[part]);
+    if (p == NULL || *p++ != '.')
       return false;
   }
+  return read_octet(p, &out[3]) == copy + len;
 }
 
 /* Value of each hexadecimal digit plus one. */

@@ -10,9 +10,14 @@
 
 #define MAX_DIGITS 18 /* whatever they are, they fit 63 bits */
 
-/* The scanner's state: everything in registers while its functions are inlined. */
+/* What a scan knows besides its place. That is handed from function to function, as `p`, so that it
+   stays in a register: each takes what begins at p, and returns what follows, or NULL where it
+   finds something odd.
+
+   The text ends in the brace of its object, and what is taken below that may end in no brace, so
+   that p stays before end, and needs no look at it, until that brace itself is taken. */
 struct scan {
-  const char *p, *end;
+  const char *end;
   struct cof_reader *reader;
   size_t text_len;
   bool wrapped; /* the object within a SAF wrapper has been, or is being, read */
@@ -55,13 +60,16 @@ static inline const char *find_special(const char *p, const char *end)
 }
 #endif
 
-static inline void skip_blanks(struct scan *s)
+static inline const char *skip_blanks(const char *p)
 {
   /* One blank or none, mostly. */
-  if (s->p < s->end && *s->p == ' ')
-    s->p++;
-  while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r'))
-    s->p++;
+  p += *p == ' ';
+  while (__builtin_expect((unsigned char)*p <= ' ', 0)) {
+    if (*p != ' ' && *p != '\t' && *p != '\n' && *p != '\r')
+      break;
+    p++;
+  }
+  return p;
 }
 
 static char unescaped(char c)
@@ -86,62 +94,60 @@ static char unescaped(char c)
   }
 }
 
-/* A string with escapes, which start at `q`. All unescaped strings together are shorter than the
-   text, so room for that much lets them stay where they are. */
-static bool __attribute__((noinline))
-take_escaped(struct scan *s, const char *q, struct cofread_value *v)
+/* A string with escapes, the first of them at `q`. All unescaped strings together are shorter than
+   the text, so room for that much lets them stay where they are. */
+static const char *__attribute__((noinline))
+take_escaped(struct scan *s, const char *p, const char *q, struct cofread_value *v)
 {
   struct cofread_buffer *texts = &s->reader->texts;
   if (!cofread_reserve(texts, s->text_len)) {
     s->no_room = true;
-    return false;
+    return NULL;
   }
   char *start = (char *)texts->bytes + texts->used, *out = start;
-  for (const char *from = s->p;; q = find_special(from, s->end)) {
-    memcpy(out, from, (size_t)(q - from));
-    out += q - from;
+  for (;; q = find_special(p, s->end)) {
+    memcpy(out, p, (size_t)(q - p));
+    out += q - p;
     if (q < s->end && *q == '"')
       break;
     if (s->end - q < 2 || *q != '\\')
-      return false;
+      return NULL;
     char c = unescaped(q[1]);
     if (c == '\0')
-      return false;
+      return NULL;
     *out++ = c;
-    from = q + 2;
+    p = q + 2;
   }
-  s->p = q + 1;
   *v = (struct cofread_value){.text = start, .len = (size_t)(out - start), .kind = COFREAD_TEXT};
   texts->used += v->len;
-  return true;
+  return q + 1;
 }
 
 /* After the opening quote. */
-static inline bool take_string(struct scan *s, struct cofread_value *v)
+static inline const char *take_string(struct scan *s, const char *p, struct cofread_value *v)
 {
-  const char *q = find_special(s->p, s->end);
+  const char *q = find_special(p, s->end);
   if (__builtin_expect(q == s->end || *q != '"', 0))
-    return take_escaped(s, q, v);
-  v->text = s->p;
-  v->len = (size_t)(q - s->p);
+    return take_escaped(s, p, q, v);
+  v->text = p;
+  v->len = (size_t)(q - p);
   v->kind = COFREAD_TEXT;
-  s->p = q + 1;
-  return true;
+  return q + 1;
 }
 
 /* `.5`: only so many digits as have the same whole part when read as a double, as jansson would. */
-static bool __attribute__((noinline))
-take_fraction(struct scan *s, size_t whole_digits, struct cofread_value *v)
+static const char *__attribute__((noinline))
+take_fraction(const char *p, size_t whole_digits, struct cofread_value *v)
 {
-  const char *start = ++s->p;
+  const char *start = ++p;
   bool zero = true;
-  for (; s->p < s->end && *s->p >= '0' && *s->p <= '9'; s->p++)
-    zero = zero && *s->p == '0';
-  if (s->p == start || s->p - start > 6 || whole_digits > 10)
-    return false;
+  for (; *p >= '0' && *p <= '9'; p++)
+    zero = zero && *p == '0';
+  if (p == start || p - start > 6 || whole_digits > 10)
+    return NULL;
   if (!zero)
     v->kind = COFREAD_FRACTION;
-  return true;
+  return p;
 }
 
 /* Eight digits at once: neighbours are joined to pairs, pairs to fours, fours to the number. The
@@ -168,185 +174,180 @@ static inline bool eight_digits(const char *p, int64_t *out)
 #endif
 }
 
-static inline bool take_number(struct scan *s, struct cofread_value *v)
+static inline const char *take_number(const struct scan *s, const char *p, struct cofread_value *v)
 {
-  const char *start = s->p;
-  int64_t n = 0;
-  if (s->end - s->p >= 8 && eight_digits(s->p, &n))
-    s->p += 8;
-  for (; s->p < s->end && *s->p >= '0' && *s->p <= '9'; s->p++) {
-    if (s->p - start == MAX_DIGITS)
-      return false;
-    n = n * 10 + (*s->p - '0');
-  }
-  size_t count = (size_t)(s->p - start);
-  if (count == 0 || s->p == s->end || (*start == '0' && count > 1))
-    return false;
-  v->integer = n;
+  const char *start = p;
+  int64_t eight = 0;
+  if (s->end - p >= 8 && eight_digits(p, &eight))
+    p += 8;
+  uint64_t n = (uint64_t)eight; /* goes round where there are too many */
+  for (; (unsigned char)(*p - '0') <= 9; p++)
+    n = n * 10 + (unsigned char)(*p - '0');
+  size_t count = (size_t)(p - start);
+  if (count - 1 >= MAX_DIGITS || (*start == '0' && count > 1))
+    return NULL;
+  v->integer = (int64_t)n;
   v->len = 0;
   v->kind = COFREAD_INTEGER;
-  if (__builtin_expect(*s->p == '.', 0))
-    return take_fraction(s, count, v);
+  if (__builtin_expect(*p == '.', 0))
+    return take_fraction(p, count, v);
   /* An exponent is not among what may follow, and so is left to jansson. */
-  return true;
+  return p;
 }
 
-static bool take_word(struct scan *s, const char *word, size_t len, enum cofread_kind kind,
-                      struct cofread_value *v)
+static const char *take_word(const struct scan *s, const char *p, const char *word, size_t len,
+                             enum cofread_kind kind, struct cofread_value *v)
 {
-  if ((size_t)(s->end - s->p) < len || memcmp(s->p, word, len) != 0)
-    return false;
-  s->p += len;
+  if ((size_t)(s->end - p) < len || memcmp(p, word, len) != 0)
+    return NULL;
   v->kind = kind;
   v->len = 0;
-  return true;
+  return p + len;
 }
 
 /* An array of strings, the only one that means something. */
-static bool __attribute__((noinline)) take_list(struct scan *s, struct cofread_fields *fields)
+static const char *__attribute__((noinline))
+take_list(struct scan *s, const char *p, struct cofread_fields *fields)
 {
   struct cofread_buffer *list = &s->reader->list;
-  s->p++;
-  skip_blanks(s);
-  if (s->p < s->end && *s->p == ']') {
-    s->p++;
-    return true;
-  }
+  p = skip_blanks(p + 1);
+  if (*p == ']')
+    return p + 1;
   for (size_t n = 0;; n++) {
     if (!cofread_reserve(list, (n + 1) * sizeof(struct cofread_value))) {
       s->no_room = true;
-      return false;
+      return NULL;
     }
     struct cofread_value *values = list->bytes;
-    if (s->p == s->end || *s->p++ != '"' || !take_string(s, &values[n]))
-      return false;
-    skip_blanks(s);
+    if (*p != '"' || (p = take_string(s, p + 1, &values[n])) == NULL)
+      return NULL;
+    p = skip_blanks(p);
     fields->list = values;
     fields->list_count = n + 1;
-    char c = s->p < s->end ? *s->p++ : '\0';
-    if (c == ']')
-      return true;
-    if (c != ',')
-      return false;
-    skip_blanks(s);
+    if (*p == ']')
+      return p + 1;
+    if (*p != ',')
+      return NULL;
+    p = skip_blanks(p + 1);
   }
 }
 
-static inline bool take_value(struct scan *s, enum cofread_key key, struct cofread_fields *fields,
-                              struct cofread_value *v)
+/* `list`: whether an array means something here. */
+static inline const char *take_value(struct scan *s, const char *p, bool list,
+                                     struct cofread_fields *fields, struct cofread_value *v)
 {
-  if (s->p == s->end)
-    return false;
-  switch (*s->p) {
+  switch (*p) {
   case '"':
-    s->p++;
-    return take_string(s, v);
+    return take_string(s, p + 1, v);
   case '[':
     v->kind = COFREAD_LIST;
     v->len = 0;
-    return key == COFREAD_RDATA && take_list(s, fields);
+    return list ? take_list(s, p, fields) : NULL;
   case 't':
-    return take_word(s, "true", 4, COFREAD_OTHER, v);
+    return take_word(s, p, "true", 4, COFREAD_OTHER, v);
   case 'f':
-    return take_word(s, "false", 5, COFREAD_OTHER, v);
+    return take_word(s, p, "false", 5, COFREAD_OTHER, v);
   case 'n':
-    return take_word(s, "null", 4, COFREAD_NULL, v);
+    return take_word(s, p, "null", 4, COFREAD_NULL, v);
   default:
-    return take_number(s, v);
+    return take_number(s, p, v);
   }
 }
 
-/* After the opening quote of a key: true when it is `literal` with its closing quote. */
-#define AHEAD(s, literal)                                                                          \
-  ((size_t)((s)->end - (s)->p) >= sizeof literal "\"" - 1 &&                                       \
-   memcmp((s)->p, literal "\"", sizeof literal "\"" - 1) == 0 &&                                   \
-   ((s)->p += sizeof literal "\"" - 1, true))
-
-/* The usual keys are told by comparing, the others by looking for their end. */
-static inline bool take_key(struct scan *s, enum cofread_key *key)
+static const char *__attribute__((noinline))
+take_other_key(struct scan *s, const char *p, enum cofread_key *key)
 {
-  if (AHEAD(s, "rrname"))
-    *key = COFREAD_RRNAME;
-  else if (AHEAD(s, "rrtype"))
-    *key = COFREAD_RRTYPE;
-  else if (AHEAD(s, "rdata"))
-    *key = COFREAD_RDATA;
-  else if (AHEAD(s, "time_first"))
-    *key = COFREAD_TIME_FIRST;
-  else if (AHEAD(s, "time_last"))
-    *key = COFREAD_TIME_LAST;
-  else if (AHEAD(s, "count"))
-    *key = COFREAD_COUNT;
-  else if (AHEAD(s, "sensor_id"))
-    *key = COFREAD_SENSOR_ID;
-  else {
-    struct cofread_value v;
-    if (!take_string(s, &v))
-      return false;
+  struct cofread_value v;
+  p = take_string(s, p, &v);
+  if (p != NULL)
     *key = cofread_key_of(v.text, v.len);
-  }
-  return true;
+  return p;
 }
 
-static bool take_wrapped(struct scan *s, struct cofread_fields *fields);
+/* Take a key that is `literal`, with its closing quote. */
+#define TAKE_IF(literal, name)                                                                     \
+  if (memcmp(p, literal "\"", sizeof literal "\"" - 1) == 0) {                                     \
+    *key = name;                                                                                   \
+    return p + sizeof literal "\"" - 1;                                                            \
+  }
+#define USUAL_MAX (sizeof "time_first\"" - 1) /* the longest below */
+
+/* After the opening quote. The usual keys are told by comparing, the others by looking for their
+   end. */
+static inline const char *take_key(struct scan *s, const char *p, enum cofread_key *key)
+{
+  if ((size_t)(s->end - p) >= USUAL_MAX) {
+    TAKE_IF("rrname", COFREAD_RRNAME)
+    TAKE_IF("rrtype", COFREAD_RRTYPE)
+    TAKE_IF("rdata", COFREAD_RDATA)
+    TAKE_IF("time_first", COFREAD_TIME_FIRST)
+    TAKE_IF("time_last", COFREAD_TIME_LAST)
+    TAKE_IF("count", COFREAD_COUNT)
+    TAKE_IF("sensor_id", COFREAD_SENSOR_ID)
+  }
+  return take_other_key(s, p, key);
+}
+
+static const char *take_wrapped(struct scan *s, const char *p, struct cofread_fields *fields);
 
 /* `use`: whether known keys mean something here. */
-static inline bool take_pair(struct scan *s, bool use, struct cofread_fields *fields)
+static inline const char *take_pair(struct scan *s, const char *p, bool use,
+                                    struct cofread_fields *fields)
 {
   enum cofread_key key;
-  struct cofread_value unknown;
-  if (s->p == s->end || *s->p++ != '"' || !take_key(s, &key))
-    return false;
-  if (s->p < s->end && *s->p != ':')
-    skip_blanks(s);
-  if (s->p == s->end || *s->p++ != ':')
-    return false;
-  skip_blanks(s);
+  if (*p != '"' || (p = take_key(s, p + 1, &key)) == NULL)
+    return NULL;
+  if (*p != ':')
+    p = skip_blanks(p);
+  if (*p != ':')
+    return NULL;
+  p = skip_blanks(p + 1);
   if (key == COFREAD_OBJ)
-    return take_wrapped(s, fields);
-  if (key == COFREAD_UNKNOWN || !use)
-    return take_value(s, COFREAD_UNKNOWN, fields, &unknown);
-  /* The last of equal keys holds, as with jansson. */
-  fields->seen |= 1U << key;
-  return take_value(s, key, fields, &fields->value[key]);
-}
-
-static inline bool take_object(struct scan *s, bool inner, struct cofread_fields *fields)
-{
-  if (s->p == s->end || *s->p++ != '{')
-    return false;
-  for (;;) {
-    skip_blanks(s);
-    if (!take_pair(s, inner || !s->wrapped, fields))
-      return false;
-    skip_blanks(s);
-    char c = s->p < s->end ? *s->p++ : '\0';
-    if (c == '}')
-      return true;
-    if (c != ',')
-      return false;
+    return take_wrapped(s, p, fields);
+  struct cofread_value unknown, *v = &unknown;
+  if (key != COFREAD_UNKNOWN && use) {
+    /* The last of equal keys holds, as with jansson. */
+    fields->seen |= 1U << key;
+    v = &fields->value[key];
   }
+  return take_value(s, p, v != &unknown && key == COFREAD_RDATA, fields, v);
 }
 
-/* The object in a wrapper counts, and nothing around it. */
-static bool __attribute__((noinline)) take_wrapped(struct scan *s, struct cofread_fields *fields)
+static inline const char *take_object(struct scan *s, const char *p, bool inner,
+                                      struct cofread_fields *fields)
+{
+  if (*p != '{')
+    return NULL;
+  do {
+    p = take_pair(s, skip_blanks(p + 1), inner || !s->wrapped, fields);
+    if (p == NULL)
+      return NULL;
+    p = skip_blanks(p);
+  } while (*p == ',');
+  return *p == '}' ? p + 1 : NULL;
+}
+
+/* The object in a wrapper counts, and nothing around it. Its brace is not the last. */
+static const char *__attribute__((noinline))
+take_wrapped(struct scan *s, const char *p, struct cofread_fields *fields)
 {
   if (s->wrapped)
-    return false;
+    return NULL;
   s->wrapped = true;
   fields->seen = 0;
-  return take_object(s, true, fields);
+  p = take_object(s, p, true, fields);
+  return p != s->end ? p : NULL;
 }
 
 enum cofread_scan cofread_fast(struct cof_reader *reader, const char *text, size_t len,
                                struct cofread_fields *fields)
 {
-  struct scan s = {.p = text, .end = text + len, .reader = reader, .text_len = len};
+  struct scan s = {.end = text + len, .reader = reader, .text_len = len};
   reader->texts.used = 0;
   fields->seen = 0;
   fields->empty = false;
   fields->list_count = 0;
-  if (take_object(&s, false, fields) && s.p == s.end)
+  if (text[len - 1] == '}' && take_object(&s, text, false, fields) == s.end)
     return COFREAD_DONE;
   return s.no_room ? COFREAD_NO_ROOM : COFREAD_ODD;
 }

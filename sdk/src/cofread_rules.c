@@ -62,21 +62,28 @@ static enum cof_result read_form(const struct time_form *form, const struct cofr
   return COF_OK;
 }
 
-static enum cof_result read_time(const struct cofread_fields *fields, int which, int64_t *out,
-                                 struct cofread_out *to)
+static enum cof_result __attribute__((noinline))
+read_forms(const struct cofread_fields *fields, const struct time_form *forms, int64_t *out,
+           struct cofread_out *to)
 {
-  const struct time_form *forms = time_forms[which];
   for (size_t i = 0; i < 4; i++) {
     const struct cofread_value *v = cofread_get(fields, forms[i].key);
-    if (v == NULL)
-      continue;
-    if (i == 0 && v->kind == COFREAD_INTEGER && v->integer >= 0 && v->integer <= SECONDS_MAX) {
-      *out = v->integer;
-      return COF_OK;
-    }
-    return read_form(&forms[i], v, out, to);
+    if (v != NULL)
+      return read_form(&forms[i], v, out, to);
   }
   return cofread_refuse(to, "%s is missing", forms[0].name);
+}
+
+/* Seconds as a number, mostly. */
+static inline enum cof_result read_time(const struct cofread_fields *fields, int which,
+                                        int64_t *out, struct cofread_out *to)
+{
+  const struct time_form *forms = time_forms[which];
+  const struct cofread_value *v = cofread_get(fields, forms[0].key);
+  if (v == NULL || v->kind != COFREAD_INTEGER || (uint64_t)v->integer > SECONDS_MAX)
+    return read_forms(fields, forms, out, to);
+  *out = v->integer;
+  return COF_OK;
 }
 
 static enum cof_result read_times(const struct cofread_fields *fields, struct cof_record *record,

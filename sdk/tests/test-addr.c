@@ -169,6 +169,30 @@ static void check_network(const char *text, const char *first, const char *last)
   assert_string_equal(out, last);
 }
 
+/* Every four of these, whole and without the first octet. */
+static void test_numbers_of_ipv4(void **state)
+{
+  (void)state;
+  static const char *const parts[] = {"",    "0",   "9",   "00",  "01",  "10",  "99",   "1x", "/",
+                                      "100", "255", "256", "299", "999", "099", "1000", ":9", " 1"};
+  const size_t count = sizeof parts / sizeof *parts;
+  char text[32];
+  for (size_t i = 0; i < count * count * count * count; i++) {
+    size_t len = (size_t)snprintf(text, sizeof text, "%s.%s.%s.%s", parts[i % count],
+                                  parts[i / count % count], parts[i / count / count % count],
+                                  parts[i / count / count / count]);
+    for (size_t cut = 0; cut < 2 && cut < len; cut++) {
+      struct cof_addr addr;
+      uint8_t bytes[4];
+      memmove(text, text + cut, len - cut + 1);
+      bool ours = cof_addr_parse(text, len - cut, &addr) && addr.family == 4;
+      assert_int_equal(ours, inet_pton(AF_INET, text, bytes) == 1);
+      if (ours)
+        assert_memory_equal(addr.bytes, bytes, sizeof bytes);
+    }
+  }
+}
+
 static void test_networks(void **state)
 {
   (void)state;
@@ -214,6 +238,7 @@ int main(void)
       cmocka_unit_test(test_refused),
       cmocka_unit_test(test_against_system_print),
       cmocka_unit_test(test_against_system_parse),
+      cmocka_unit_test(test_numbers_of_ipv4),
       cmocka_unit_test(test_networks),
       cmocka_unit_test(test_bad_networks),
   };
