@@ -16,6 +16,9 @@
 /* After its deadline a chain waits so long for storages to give its thread back. */
 #define GRACE_NS UINT64_C(2000000000)
 #define MS       UINT64_C(1000000)
+/* Until so many records came, a window takes no more unique ones than this. */
+#define FEW_RECORDS   (UINT64_C(1) << 21)
+#define WINDOW_OF_FEW (1 << 17)
 
 struct entry {
   struct cof_batch *batch;
@@ -59,6 +62,7 @@ struct chain {
   bool fold_ended, write_ended;
 
   struct window *windows[2], *filling; /* filling: of the folding thread alone */
+  uint64_t kept;                       /* records folded into windows, ever; likewise */
   uint64_t opened_ns;                  /* when the first record came into `filling` */
   uint64_t oldest_ns;                  /* when that record's batch was taken */
   uint64_t writing_oldest_ns;          /* the same of `writing` */
@@ -130,9 +134,17 @@ static char *chain_source(const char *name)
   return source;
 }
 
+/* Memory is touched, and the storage begun with, for what comes; much of it makes large windows,
+   which fold more and leave fewer files to be compacted. */
+static size_t window_records(const struct chain *c)
+{
+  bool few = c->kept < FEW_RECORDS && c->conf.window_records > WINDOW_OF_FEW;
+  return few ? WINDOW_OF_FEW : (size_t)c->conf.window_records;
+}
+
 static bool allocate(struct chain *c, const char *name)
 {
-  size_t records = (size_t)c->conf.window_records, bytes = (size_t)c->conf.window_bytes;
+  size_t records = window_records(c), bytes = (size_t)c->conf.window_bytes;
   c->source = chain_source(name);
   c->queue = calloc((size_t)c->conf.queue_batches, sizeof *c->queue);
   c->pool_room = (size_t)c->conf.queue_batches + 8;
@@ -483,6 +495,7 @@ static void hand_over(struct chain *c)
     c->writing = full;
     c->writing_oldest_ns = c->oldest_ns;
     c->filling = full == c->windows[0] ? c->windows[1] : c->windows[0];
+    window_bound(c->filling, window_records(c));
     pthread_cond_broadcast(&c->swap);
   }
   pthread_mutex_unlock(&c->lock);
@@ -523,6 +536,7 @@ static bool fold_batch(struct chain *c, const struct entry *e)
   while (!window_await(c->filling, e->input, e->token))
     if (!make_room(c, WINDOW_NO_MEMORY))
       return false;
+  c->kept += counts.kept;
   metric_add(c->m_looped, (int64_t)counts.looped);
   metric_add(c->m_filtered, (int64_t)counts.filtered);
   metric_add(c->m_rejected, (int64_t)counts.rejected);

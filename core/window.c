@@ -51,6 +51,11 @@ struct window *window_create(size_t max_records, size_t max_bytes)
   return w;
 }
 
+void window_bound(struct window *w, size_t max_records)
+{
+  w->max_records = max_records;
+}
+
 void window_destroy(struct window **window)
 {
   struct window *w = *window;

@@ -36,6 +36,9 @@ enum window_end {
 struct window *window_create(size_t max_records, size_t max_bytes);
 void window_destroy(struct window **window);
 
+/** Have it take no more than so many records; at least one. */
+void window_bound(struct window *window, size_t max_records);
+
 /** Tell observations by different paths (cof_record.via) apart from now on: see window_part(). */
 void window_split(struct window *window);
 

@@ -423,6 +423,32 @@ static void test_cut_off_keeps_order(void **state)
   rig_down(&g);
 }
 
+/* Windows of what is little are small; they grow to what is allowed with what comes. */
+static void test_windows_grow(void **state)
+{
+  (void)state;
+  struct rig g = {0};
+  struct chain_conf conf = default_conf();
+  conf.window_records = 1 << 18;
+  conf.window_bytes = conf.queue_bytes = 1 << 28;
+  conf.window_time = PATIENCE_MS * 1000;
+  rig_up(&g, conf, 0, 1);
+  uint64_t token = 0;
+  const int some = 1 << 16;
+  for (const char *prefix = "ab"; *prefix != '\0'; prefix++)
+    assert_int_equal(emit(&g, (char[]){*prefix, '\0'}, some, token++, PATIENCE_MS), COF_OK);
+  WAIT_FOR(g.fakes[0].writes == 1);
+  assert_int_equal(g.fakes[0].records, 1 << 17);
+  /* Many times the same stays one batch, which another makes a window of. */
+  for (int i = 0; i < 32; i++)
+    assert_int_equal(emit(&g, "c", some, token++, PATIENCE_MS), COF_OK);
+  for (const char *prefix = "defgh"; *prefix != '\0'; prefix++)
+    assert_int_equal(emit(&g, (char[]){*prefix, '\0'}, some, token++, PATIENCE_MS), COF_OK);
+  WAIT_FOR(g.fakes[0].writes == 3);
+  assert_int_equal(g.fakes[0].records, (1 << 17) + (1 << 17) + (1 << 18));
+  rig_down(&g);
+}
+
 static void test_full_then_resume(void **state)
 {
   (void)state;
@@ -574,6 +600,7 @@ int main(void)
       cmocka_unit_test(test_retry),
       cmocka_unit_test(test_fatal),
       cmocka_unit_test(test_cut_off_keeps_order),
+      cmocka_unit_test(test_windows_grow),
       cmocka_unit_test(test_full_then_resume),
       cmocka_unit_test(test_drain_does_not_wait_for_finish),
       cmocka_unit_test(test_stopping_input),
