@@ -267,5 +267,24 @@ def interrupted(world):
     equal(stored + filtered + rejected, taken, "stored, filtered and rejected")
 
 
+@case("an import yields to nobody, whatever the chain says")
+def not_nice(world):
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    command = [COFD, "import", "-c", world.conf(chain="nice = 7"), "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        # More than fits into the pipe: the last is taken once the input reads.
+        for number in range(10000):
+            process.stdin.write(
+                b'{"rrname":"n%d.example","rrtype":"A","rdata":"192.0.2.1","time_first":1,'
+                b'"time_last":2}\n' % number)
+        process.stdin.flush()
+        found = set()
+        for task in os.listdir("/proc/%d/task" % process.pid):
+            found.add(os.getpriority(os.PRIO_PROCESS, int(task)))
+        process.stdin.close()
+        equal(process.wait(DEADLINE), 0, "exit status")
+    equal(found - {19}, {usual}, "nice values of threads; compaction has 19")
+
+
 if __name__ == "__main__":
     main()

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import generate
 from cofdtest import SANITIZED, Skip, case, check, equal, main, until
@@ -172,27 +174,53 @@ def back_pressure(world):
     equal(count, 3 * FLOOD // 5000, "sum of counts of three names")
 
 
-def niceness(pid):
-    """That of each thread (proc(5), the 19th field)."""
+SLICE = "100000"  # ns: the least that Linux knows
+
+
+def short_slices():
+    """Whether the kernel lets a thread choose how long its turns are, and tells of it."""
+    release = tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2])
+    return release >= (6, 12) and os.path.exists("/proc/self/sched")
+
+
+def batch_allowed():
+    """Whether a process may yield by SCHED_BATCH: tried by one that is for nothing else."""
+    code = "import os; os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))"
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def slice_of(process, task):
+    with open("/proc/%d/task/%s/sched" % (process, task), encoding="ascii") as file:
+        found = re.search(r"^se\.slice *: *(\d+)$", file.read(), re.M)
+    return found.group(1) if found else SLICE
+
+
+def threads(process):
+    """The nice value and the policy of each thread (proc(5), fields 19 and 41), and its slice."""
     found = []
-    for task in os.listdir("/proc/%d/task" % pid):
-        with open("/proc/%d/task/%s/stat" % (pid, task), encoding="ascii") as file:
-            found.append(int(file.read().rpartition(")")[2].split()[16]))
-    return found
+    for task in os.listdir("/proc/%d/task" % process):
+        with open("/proc/%d/task/%s/stat" % (process, task), encoding="ascii") as file:
+            fields = file.read().rpartition(")")[2].split()
+        found.append((int(fields[16]), int(fields[38]),
+                      slice_of(process, task) if short_slices() else SLICE))
+    return [t for t in found if t[0] < 19]  # compaction has 19
 
 
 @case("nice: the threads that bring, fold and write records yield to the others")
 def nice(world):
     usual = os.getpriority(os.PRIO_PROCESS, 0)
-    if usual >= 9:
+    if usual >= 9 or os.sched_getscheduler(0) != os.SCHED_OTHER:
         raise Skip("the tests themselves run at low priority")
+    policy = os.SCHED_BATCH if batch_allowed() else os.SCHED_OTHER
     for chain, by in ("nice = 3", 3), ("", 10), ("nice = 0", 0):
         path = world.write("in.ndjson", line("a.example"))
         server = world.serve(world.conf(input="follow = yes\npath = " + path, chain=chain))
         append(path, line("b%d.example" % by))
         until(lambda by=by: names(server, "b%d.example" % by), "what was appended")
-        there = [n for n in niceness(server.process.pid) if n < 19]  # compaction has 19
-        equal([n for n in there if n != usual], [usual + by] * 3 if by else [], chain or "by default")
+        there = threads(server.process.pid)
+        equal([t for t in there if t[0] != usual], [(usual + by, policy, SLICE)] * 3 if by else [],
+              chain or "by default")
+        check((usual, os.SCHED_OTHER, SLICE) in there, "answers have no short turns: %r" % there)
         server.stop()
 
 

@@ -20,6 +20,8 @@
 #define PRIORITY_NICE_MAX 19
 /** The shortest time in ns that Linux lets a thread run before others have their turn. */
 #define PRIORITY_SLICE 100000
+/** Linux's SCHED_BATCH, which <sched.h> has for programs of GNU alone. */
+#define PRIORITY_BATCH 3
 
 /* sched_setattr(2), which C libraries did not declare for long. */
 struct priority_attr {
@@ -60,10 +62,8 @@ static inline int priority_yield(int by)
   if (nice == -1 && errno != 0)
     return -1;
   nice = nice + by > PRIORITY_NICE_MAX ? PRIORITY_NICE_MAX : nice + by;
-#ifdef SCHED_BATCH
-  if (priority_set(SCHED_BATCH, nice) == 0)
+  if (priority_set(PRIORITY_BATCH, nice) == 0)
     return 0;
-#endif
   return setpriority(PRIO_PROCESS, 0, nice);
 }
 
