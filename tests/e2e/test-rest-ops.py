@@ -322,6 +322,46 @@ def readiness(world):
 
 # --- time -----------------------------------------------------------------------------------------
 
+# --- clients of all sorts -------------------------------------------------------------------------
+
+def turns(server):
+    """How often each thread that answers has gone to sleep, by its number."""
+    found = {}
+    for task in os.listdir("/proc/%d/task" % server.process.pid):
+        path = "/proc/%d/task/%s/" % (server.process.pid, task)
+        with open(path + "comm", encoding="ascii") as comm, \
+                open(path + "status", encoding="ascii") as text:
+            if comm.read().strip() == "MHD-worker":
+                found[task] = int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", text.read(),
+                                            re.M).group(1))
+    return found
+
+
+@case("connections that come at once go to the threads in equal parts")
+def shared_out(world):
+    server = serve(world, "threads = 2")
+    equal(len(turns(server)), 2, "threads")
+    connections = [server.connect() for _ in range(16)]
+    os.kill(server.process.pid, signal.SIGSTOP)
+    for connection in connections:
+        connection.connect()  # they wait in the socket's queue
+    os.kill(server.process.pid, signal.SIGCONT)
+    by_thread = dict.fromkeys(turns(server), 0)
+    for connection in connections:
+        before = turns(server)
+        for _ in range(20):
+            connection.request("GET", NAME)
+            answer = connection.getresponse()
+            answer.read()
+            equal(answer.status, 200, "status")
+        after = turns(server)
+        by_thread[max(after, key=lambda task, b=before, a=after: a[task] - b[task])] += 1
+        # None is closed: each stays with its thread.
+    check(min(by_thread.values()) >= 6, "connections by thread: %r" % by_thread)
+    for connection in connections:
+        connection.close()
+
+
 def ends(sock):
     """Read until the other side has closed; returns what came."""
     got = b""

@@ -92,10 +92,13 @@ void links_notify(void *cls, struct MHD_Connection *connection, void **context,
 {
   if (code == MHD_CONNECTION_NOTIFY_STARTED) {
     link_add(cls, connection, context);
-  } else if (*context != NULL) {
-    link_remove(cls, *context);
-    *context = NULL;
+    return;
   }
+  struct rest *rest = cls;
+  if (*context != NULL)
+    link_remove(rest, *context);
+  *context = NULL;
+  atomic_fetch_add(&rest->closed, 1);
 }
 
 /* Wait until there is no connection, or until a time. The lock is held. */

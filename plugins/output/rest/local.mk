@@ -2,6 +2,7 @@
 # All but the descriptor, shared by the plugin and its tests.
 noinst_LTLIBRARIES += %D%/librest.la
 %C%_librest_la_SOURCES = \
+	%D%/accept.c \
 	%D%/access.c \
 	%D%/access_private.h \
 	%D%/accesslog.c \

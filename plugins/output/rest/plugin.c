@@ -106,7 +106,7 @@ static const struct cof_option options[] = {
      .min = 10,
      .max = 86400000},
     {.name = "max_connections",
-     .help = "Most connections at once, shared out evenly among the threads; each may take about "
+     .help = "Most connections at once, handed to the threads in turn; each may take about "
              "512 KiB while a long answer is sent.",
      .dflt = "1024",
      .type = COF_OPT_INT,

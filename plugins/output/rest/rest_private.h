@@ -140,6 +140,7 @@ struct rest {
   atomic_uint active;      /**< requests begun and not completed */
   atomic_bool stopping;    /**< new requests are refused */
   atomic_bool cut;         /**< streams end at once */
+  atomic_uint closed;      /**< connections that have come and gone */
   pthread_mutex_t lock;    /**< guards the fields below */
   pthread_cond_t idle;     /**< `active` fell to 0 while stopping, or `links` to none */
   struct settings *settings;
@@ -148,6 +149,7 @@ struct rest {
   struct identity *identity;              /**< NULL: without TLS */
   struct addresses *addresses, *failures; /**< see quota_private.h; NULL until needed */
   struct sweeper *sweeper;
+  struct acceptor *acceptor;
   struct readiness *readiness;
 };
 
@@ -169,6 +171,12 @@ unsigned links_sweep(struct rest *rest, uint64_t now_ns);
 /** A thread that calls links_sweep(). NULL when it cannot be made. */
 struct sweeper *sweeper_start(struct rest *rest);
 void sweeper_stop(struct sweeper **sweeper);
+
+/** A thread that takes connections from the listening socket, so many at once at most, and hands
+ * them to the library, until `cut` is set and the socket shut down. NULL when it cannot be made. */
+struct acceptor *acceptor_start(struct rest *rest, unsigned max_connections);
+/** Wait for its end; tolerates NULL and sets the caller's pointer to NULL. */
+void acceptor_stop(struct acceptor **acceptor);
 
 /** Start listening and serving. */
 enum cof_result server_start(struct rest *rest);

@@ -16,6 +16,8 @@
 #define NS_PER_SECOND UINT64_C(1000000000)
 /* Descriptors that the rest of the process may need besides connections. */
 #define OTHER_FILES 256
+/* Connections that a thread has room for beyond its share of them, which may not be equal. */
+#define SPARE_LINKS 64
 /* Time for the library to notice that all clients were hung up on. */
 #define HANG_UP_NS (2 * NS_PER_SECOND)
 
@@ -125,7 +127,7 @@ static struct MHD_Daemon *start_daemon(struct rest *rest)
 {
   const struct rest_conf *conf = rest->conf;
   unsigned threads = thread_count(conf);
-  unsigned connections = (unsigned)conf->max_connections;
+  unsigned connections = (unsigned)conf->max_connections + threads * SPARE_LINKS;
   unsigned tls = rest->identity != NULL ? MHD_USE_TLS : 0;
   struct MHD_OptionItem more[4] = {{MHD_OPTION_END, 0, NULL}};
   size_t n = 0;
@@ -138,14 +140,15 @@ static struct MHD_Daemon *start_daemon(struct rest *rest)
   }
   more[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
   return MHD_start_daemon(
-      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG | tls, 0, NULL, NULL,
-      route_request, rest, MHD_OPTION_EXTERNAL_LOGGER, library_log, rest, MHD_OPTION_LISTEN_SOCKET,
-      rest->listen_fd, MHD_OPTION_UNESCAPE_CALLBACK, keep_raw, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-      route_completed, rest, MHD_OPTION_NOTIFY_CONNECTION, links_notify, rest,
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
-      connections < threads ? threads : connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-      (unsigned)conf->per_ip_connections, MHD_OPTION_CONNECTION_TIMEOUT,
-      (unsigned)((conf->idle_timeout + 999) / 1000), MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_USE_ERROR_LOG |
+          tls,
+      0, NULL, NULL, route_request, rest, MHD_OPTION_EXTERNAL_LOGGER, library_log, rest,
+      MHD_OPTION_UNESCAPE_CALLBACK, keep_raw, NULL, MHD_OPTION_NOTIFY_COMPLETED, route_completed,
+      rest, MHD_OPTION_NOTIFY_CONNECTION, links_notify, rest, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+      CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, connections,
+      MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)conf->per_ip_connections,
+      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((conf->idle_timeout + 999) / 1000),
+      MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
 enum cof_result server_start(struct rest *rest)
@@ -161,6 +164,8 @@ enum cof_result server_start(struct rest *rest)
   int saved = errno;
   if (rest->daemon != NULL)
     rest->sweeper = sweeper_start(rest);
+  if (rest->sweeper != NULL)
+    rest->acceptor = acceptor_start(rest, (unsigned)rest->conf->max_connections);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (rest->daemon == NULL) {
     cof_log(rest->host, COF_LOG_ERROR, "cannot start the HTTP server: %s", strerror(saved));
@@ -171,6 +176,10 @@ enum cof_result server_start(struct rest *rest)
   if (rest->sweeper == NULL) {
     cof_log(rest->host, COF_LOG_ERROR, "cannot start a thread against slow clients");
     return COF_FATAL; /* stop() ends the rest */
+  }
+  if (rest->acceptor == NULL) {
+    cof_log(rest->host, COF_LOG_ERROR, "cannot start a thread that takes connections");
+    return COF_FATAL;
   }
   log_address(rest);
   return COF_OK;
@@ -208,14 +217,15 @@ static void hang_up(struct rest *rest)
 {
   struct timespec until = wait_until(rest, cof_clock_ns(rest->host) + HANG_UP_NS);
   atomic_store(&rest->cut, true);
-  (void)shutdown(rest->listen_fd, SHUT_RDWR); /* ends listening; the library closes it */
+  (void)shutdown(rest->listen_fd, SHUT_RDWR); /* wakes who waits for clients */
+  acceptor_stop(&rest->acceptor);
+  close(rest->listen_fd);
+  rest->listen_fd = -1;
   if (!links_end(rest, &until))
     cof_log(rest->host, COF_LOG_WARNING, "connections were still open when the server stopped");
 }
 
-/* MHD_quiesce_daemon() is not for a pool on epoll: it aborts where a thread takes the listening
-   socket out of its set at the same time. So until the answers under way are out, newcomers are
-   taken, and told to come back later. */
+/* Until the answers under way are out, newcomers are taken, and told to come back later. */
 enum cof_result server_stop(struct rest *rest, uint64_t deadline_ns)
 {
   if (rest->daemon == NULL)
@@ -226,7 +236,6 @@ enum cof_result server_stop(struct rest *rest, uint64_t deadline_ns)
   hang_up(rest);
   MHD_stop_daemon(rest->daemon);
   rest->daemon = NULL;
-  rest->listen_fd = -1;
   if (left == 0)
     return COF_OK;
   cof_log(rest->host, COF_LOG_WARNING, "%u answers were cut off by the stop", left);
