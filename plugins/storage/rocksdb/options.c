@@ -43,8 +43,9 @@ static void prefix_destroy(void *state)
   (void)state;
 }
 
+/* `parts`: with index and filter in pieces that are read as they are wanted. */
 static void set_tables(rocksdb_options_t *options, rocksdb_cache_t *cache,
-                       rocksdb_filterpolicy_t *filter)
+                       rocksdb_filterpolicy_t *filter, bool parts)
 {
   rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
   rocksdb_block_based_options_set_block_size(t, BLOCK_SIZE);
@@ -57,22 +58,23 @@ static void set_tables(rocksdb_options_t *options, rocksdb_cache_t *cache,
   rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(t, 1);
   rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(t, 1);
   rocksdb_block_based_options_set_pin_top_level_index_and_filter(t, 1);
-  rocksdb_block_based_options_set_index_type(
-      t, rocksdb_block_based_table_index_type_two_level_index_search);
-  rocksdb_block_based_options_set_partition_filters(t, 1);
+  if (parts)
+    rocksdb_block_based_options_set_index_type(
+        t, rocksdb_block_based_table_index_type_two_level_index_search);
+  rocksdb_block_based_options_set_partition_filters(t, parts);
   rocksdb_options_set_block_based_table_factory(options, t);
   rocksdb_block_based_options_destroy(t);
 }
 
 static rocksdb_options_t *common(const struct conf *conf, rocksdb_cache_t *cache,
-                                 rocksdb_filterpolicy_t *filter)
+                                 rocksdb_filterpolicy_t *filter, bool parts)
 {
   rocksdb_options_t *o = rocksdb_options_create();
   rocksdb_options_set_merge_operator(o, value_merge_operator());
   rocksdb_options_set_prefix_extractor(
       o, rocksdb_slicetransform_create(NULL, prefix_destroy, prefix_transform, prefix_in_domain,
                                        prefix_in_range, prefix_name));
-  set_tables(o, cache, filter);
+  set_tables(o, cache, filter, parts);
   rocksdb_options_set_compression(o, conf->compression == CONF_NONE ? rocksdb_no_compression
                                                                     : rocksdb_lz4_compression);
   return o;
@@ -90,7 +92,7 @@ static void lower_compaction(void)
 rocksdb_options_t *options_database(const struct conf *conf, rocksdb_cache_t *cache)
 {
   rocksdb_options_t *o =
-      common(conf, cache, rocksdb_filterpolicy_create_ribbon_hybrid(FILTER_BITS, 1));
+      common(conf, cache, rocksdb_filterpolicy_create_ribbon_hybrid(FILTER_BITS, 1), true);
   lower_compaction();
   rocksdb_options_set_create_if_missing(o, 1);
   rocksdb_options_set_write_buffer_size(o, (size_t)conf->write_buffer);
@@ -117,8 +119,8 @@ rocksdb_options_t *options_database(const struct conf *conf, rocksdb_cache_t *ca
 }
 
 /* Files that are ingested mostly live until the next compaction: cheap filters, fast compression.
- */
+   Every question looks into each, which takes less time where index and filter are in one piece. */
 rocksdb_options_t *options_sst(const struct conf *conf, rocksdb_cache_t *cache)
 {
-  return common(conf, cache, rocksdb_filterpolicy_create_bloom_full(FILTER_BITS));
+  return common(conf, cache, rocksdb_filterpolicy_create_bloom_full(FILTER_BITS), false);
 }

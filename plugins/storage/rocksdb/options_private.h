@@ -10,7 +10,7 @@
 
 /** Files without order among each other beyond which writes wait for compaction while questions are
     asked, which look into each of them; and beyond which writes wait in any case. */
-#define OPTIONS_WAITING_FILES 128
+#define OPTIONS_WAITING_FILES 32
 #define OPTIONS_MOST_FILES    1024
 
 /** Options of the database; the caller destroys them. */
