@@ -16,7 +16,8 @@
 /* After its deadline a chain waits so long for storages to give its thread back. */
 #define GRACE_NS UINT64_C(2000000000)
 #define MS       UINT64_C(1000000)
-/* Until so many records came, a window takes no more unique ones than this. */
+/* Until so many records came, a window takes no more unique ones than this, if it is to be small.
+ */
 #define FEW_RECORDS   (UINT64_C(1) << 21)
 #define WINDOW_OF_FEW (1 << 17)
 
@@ -134,12 +135,13 @@ static char *chain_source(const char *name)
   return source;
 }
 
-/* Memory is touched, and the storage begun with, for what comes; much of it makes large windows,
-   which fold more and leave fewer files to be compacted. */
+/* Where nobody asks: memory is touched, and the storage begun with, for what comes; much of it
+   makes large windows, which fold more and leave fewer files to be compacted. */
 static size_t window_records(const struct chain *c)
 {
-  bool few = c->kept < FEW_RECORDS && c->conf.window_records > WINDOW_OF_FEW;
-  return few ? WINDOW_OF_FEW : (size_t)c->conf.window_records;
+  bool few = c->conf.small_first && c->kept < FEW_RECORDS;
+  return few && c->conf.window_records > WINDOW_OF_FEW ? WINDOW_OF_FEW
+                                                       : (size_t)c->conf.window_records;
 }
 
 static bool allocate(struct chain *c, const char *name)

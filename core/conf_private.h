@@ -50,6 +50,7 @@ struct chain_conf {
   int64_t queue_batches;  /**< batches waiting before the filters */
   int64_t queue_bytes;    /**< octets waiting before the filters */
   int64_t window_records; /**< unique records folded before a write */
+  bool small_first;       /**< fewer of them at first; set by the engine, not by an option */
   int64_t window_bytes;   /**< octets of them */
   int64_t window_time;    /**< ms a record waits at most */
   int64_t retry_min;      /**< ms before the first repetition of a write */

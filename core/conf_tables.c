@@ -87,8 +87,8 @@ const struct cof_option conf_chain_options[] = {
      .max = INT64_C(4) << 30,
      COF_FIELD(struct chain_conf, queue_bytes)},
     {.name = "window_records",
-     .help = "Unique records that are folded before a write; bounds memory. Until 2097152 "
-             "records came, no more than 131072.",
+     .help = "Unique records that are folded before a write; bounds memory. In an "
+             "import, no more than 131072 until 2097152 records came.",
      .type = COF_OPT_INT,
      .dflt = "262144",
      .min = 1,

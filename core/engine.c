@@ -172,8 +172,10 @@ static bool build_chain(struct engine *e, size_t index)
   bool ok = get_instances(e, cc->filters, cc->filters_count, parts) &&
             get_instances(e, cc->storages, cc->storages_count, storages);
   struct chain_conf conf = cc->conf;
-  if (e->import != NULL)
-    conf.nice = 0; /* nobody asks */
+  if (e->import != NULL) { /* nobody asks */
+    conf.nice = 0;
+    conf.small_first = true;
+  }
   if (ok)
     e->chains[index] = chain_create(cc->name, &conf, parts, cc->filters_count, storages,
                                     cc->storages_count, on_chain_event, e);

@@ -423,13 +423,14 @@ static void test_cut_off_keeps_order(void **state)
   rig_down(&g);
 }
 
-/* Windows of what is little are small; they grow to what is allowed with what comes. */
+/* Windows of what is little are small where that is wanted; they grow to what is allowed. */
 static void test_windows_grow(void **state)
 {
   (void)state;
   struct rig g = {0};
   struct chain_conf conf = default_conf();
   conf.window_records = 1 << 18;
+  conf.small_first = true;
   conf.window_bytes = conf.queue_bytes = 1 << 28;
   conf.window_time = PATIENCE_MS * 1000;
   rig_up(&g, conf, 0, 1);
