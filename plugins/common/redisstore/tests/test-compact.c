@@ -627,6 +627,7 @@ static void an_ordered_database_needs_ranges(void **state)
     assert_non_null(strstr(said, "HRANGEBYLEX"));
     assert_non_null(strstr(said, "expected 'compact 1'"));
   }
+  storehost_stop(&f->host);
   start_host(f, &f->host);
   check_some(f, &f->host, 10);
 }
