@@ -245,17 +245,20 @@ def empty(world):
     equal(world.serve(conf).info()["stats"], 0, "observations")
 
 
+def write_many(process):
+    """More than a pipe and a batch hold, so that some of it is in the chain; no end follows."""
+    for number in range(10000):
+        process.stdin.write(b'{"rrname":"n%d.example","rrtype":"A","rdata":"192.0.2.1",'
+                            b'"time_first":1,"time_last":2}\n' % number)
+    process.stdin.flush()
+
+
 @case("an interrupted import stores what it took, and its line says so")
 def interrupted(world):
     conf = world.conf(chain="window_time = 1h")
     command = [COFD, "import", "-c", conf, "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        # More than a pipe and a batch hold, so that some of it is in the chain; no end follows.
-        for number in range(10000):
-            process.stdin.write(
-                b'{"rrname":"n%d.example","rrtype":"A","rdata":"192.0.2.1","time_first":1,'
-                b'"time_last":2}\n' % number)
-        process.stdin.flush()
+        write_many(process)
         process.send_signal(signal.SIGINT)
         text = process.stdout.read().decode()
         equal(process.wait(DEADLINE), 1, "exit status")
@@ -272,12 +275,7 @@ def not_nice(world):
     usual = os.getpriority(os.PRIO_PROCESS, 0)
     command = [COFD, "import", "-c", world.conf(chain="nice = 7"), "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        # More than fits into the pipe: the last is taken once the input reads.
-        for number in range(10000):
-            process.stdin.write(
-                b'{"rrname":"n%d.example","rrtype":"A","rdata":"192.0.2.1","time_first":1,'
-                b'"time_last":2}\n' % number)
-        process.stdin.flush()
+        write_many(process)
         found = set()
         for task in os.listdir("/proc/%d/task" % process.pid):
             found.add(os.getpriority(os.PRIO_PROCESS, int(task)))
