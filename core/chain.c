@@ -16,8 +16,7 @@
 /* After its deadline a chain waits so long for storages to give its thread back. */
 #define GRACE_NS UINT64_C(2000000000)
 #define MS       UINT64_C(1000000)
-/* Until so many records came, a window takes no more unique ones than this, if it is to be small.
- */
+/* Until so many records came, a window that is to be small takes no more unique ones than this. */
 #define FEW_RECORDS   (UINT64_C(1) << 21)
 #define WINDOW_OF_FEW (1 << 17)
 

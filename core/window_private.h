@@ -36,7 +36,7 @@ enum window_end {
 struct window *window_create(size_t max_records, size_t max_bytes);
 void window_destroy(struct window **window);
 
-/** Have it take no more than so many records; at least one. */
+/** Change that bound, of the window as it fills. */
 void window_bound(struct window *window, size_t max_records);
 
 /** Tell observations by different paths (cof_record.via) apart from now on: see window_part(). */

@@ -34,15 +34,10 @@ static inline const char *read_octet(const char *p, uint8_t *out)
 
 bool dns_ipv4_parse(const char *text, size_t len, uint8_t out[4])
 {
-  char copy[16] = {0}; /* so that something ends it */
+  char copy[IPV4_TEXT_MAX + 1] = {0}; /* so that something ends it */
   if (len < IPV4_TEXT_MIN || len > IPV4_TEXT_MAX)
     return false;
-  memcpy(copy, text, 4);
-  memcpy(copy + 3, text + 3, 4);
-  if (len > 7) {
-    memcpy(copy, text, 8);
-    memcpy(copy + len - 8, text + len - 8, 8);
-  }
+  memcpy(copy, text, len);
   const char *p = copy;
   for (int part = 0; part < 3; part++) {
     p = read_octet(p, &out[part]);

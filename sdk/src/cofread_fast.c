@@ -152,7 +152,7 @@ take_fraction(const char *p, size_t whole_digits, struct cofread_value *v)
 
 /* Eight digits at once: neighbours are joined to pairs, pairs to fours, fours to the number. The
    first digit is the lowest octet, so a factor adds the higher part above the lower one. */
-static inline bool eight_digits(const char *p, int64_t *out)
+static inline bool eight_digits(const char *p, uint64_t *out)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
   uint64_t x;
@@ -165,7 +165,7 @@ static inline bool eight_digits(const char *p, int64_t *out)
   x -= zeros;
   x = ((x * (UINT64_C(10) << 8 | 1)) >> 8) & UINT64_C(0x00ff00ff00ff00ff);
   x = ((x * (UINT64_C(100) << 16 | 1)) >> 16) & UINT64_C(0x0000ffff0000ffff);
-  *out = (int64_t)((x * (UINT64_C(10000) << 32 | 1)) >> 32);
+  *out = (x * (UINT64_C(10000) << 32 | 1)) >> 32;
   return true;
 #else
   (void)p;
@@ -177,10 +177,9 @@ static inline bool eight_digits(const char *p, int64_t *out)
 static inline const char *take_number(const struct scan *s, const char *p, struct cofread_value *v)
 {
   const char *start = p;
-  int64_t eight = 0;
-  if (s->end - p >= 8 && eight_digits(p, &eight))
+  uint64_t n = 0; /* goes round where there are too many */
+  if (s->end - p >= 8 && eight_digits(p, &n))
     p += 8;
-  uint64_t n = (uint64_t)eight; /* goes round where there are too many */
   for (; (unsigned char)(*p - '0') <= 9; p++)
     n = n * 10 + (unsigned char)(*p - '0');
   size_t count = (size_t)(p - start);

@@ -320,9 +320,7 @@ def readiness(world):
     probe.close()
 
 
-# --- time -----------------------------------------------------------------------------------------
-
-# --- clients of all sorts -------------------------------------------------------------------------
+# --- many at once ---------------------------------------------------------------------------------
 
 def turns(server):
     """How often each thread that answers has gone to sleep, by its number."""
@@ -361,6 +359,8 @@ def shared_out(world):
     for connection in connections:
         connection.close()
 
+
+# --- time -----------------------------------------------------------------------------------------
 
 def ends(sock):
     """Read until the other side has closed; returns what came."""

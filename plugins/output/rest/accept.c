@@ -43,8 +43,8 @@ static bool has_room(struct acceptor *a)
     a->waits = 0;
     return true;
   }
-  /* The library tells of no end where it had no memory to begin with a connection; it does not
-     count those on their way to its threads, which by then are none. */
+  /* The library tells of no end where it had no memory to begin with a connection. Its own count
+     leaves out those on their way to a thread: after so long, these are of one that is busy. */
   if (++a->waits % FULL_MANY == 0)
     a->taken = closed + library_counts(a);
   return false;

@@ -956,6 +956,33 @@ static void test_half_sent(void **state)
   bench_stop(&b);
 }
 
+/* More from one address are hung up on; once one has left, another is served. */
+static void test_per_address(void **state)
+{
+  (void)state;
+  struct bench b;
+  struct rest_conf conf = base;
+  int fds[4];
+  char octet;
+  conf.per_ip_connections = 4;
+  bench_start(&b, &conf);
+  for (size_t i = 0; i < 4; i++) {
+    fds[i] = client_connect(b.port);
+    assert_true(client_send(fds[i], "GET /query/a.exam", 17));
+  }
+  int fifth = client_connect(b.port);
+  assert_true(read(fifth, &octet, 1) <= 0);
+  close(fifth);
+  assert_int_equal(links_of(b.self), 4);
+  close(fds[0]);
+  while (links_of(b.self) == 4)
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+  expect(&b, "/query/a.example", 200, A_A A_MX);
+  for (size_t i = 1; i < 4; i++)
+    close(fds[i]);
+  bench_stop(&b);
+}
+
 #define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 /* Pages of big.example, whose records count from 1. */
@@ -1145,6 +1172,7 @@ int main(void)
       cmocka_unit_test(test_bad_requests),
       WITH_SERVER(test_header_flood),
       cmocka_unit_test(test_half_sent),
+      cmocka_unit_test(test_per_address),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
