@@ -956,6 +956,15 @@ static void test_half_sent(void **state)
   bench_stop(&b);
 }
 
+/* The library's threads take what is handed to them in their own time. */
+static void await_links(struct rest *rest, size_t want)
+{
+  const struct timespec moment = {.tv_nsec = 1000000};
+  for (int i = 0; i < 60000 && links_of(rest) != want; i++)
+    nanosleep(&moment, NULL);
+  assert_int_equal(links_of(rest), want);
+}
+
 /* More from one address are hung up on; once one has left, another is served. */
 static void test_per_address(void **state)
 {
@@ -973,10 +982,9 @@ static void test_per_address(void **state)
   int fifth = client_connect(b.port);
   assert_true(read(fifth, &octet, 1) <= 0);
   close(fifth);
-  assert_int_equal(links_of(b.self), 4);
+  await_links(b.self, 4);
   close(fds[0]);
-  while (links_of(b.self) == 4)
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+  await_links(b.self, 3);
   expect(&b, "/query/a.example", 200, A_A A_MX);
   for (size_t i = 1; i < 4; i++)
     close(fds[i]);
