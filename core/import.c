@@ -46,19 +46,10 @@ static const struct conf_instance *choose_section(const struct conf *conf,
   return NULL;
 }
 
-static void find_loader_plugin(void *arg, const struct loader_entry *entry)
-{
-  const struct cof_plugin **found = arg;
-  if (*found == NULL && entry->plugin != NULL && entry->kind == COF_KIND_INPUT &&
-      (entry->plugin->caps & COF_CAP_LOAD) != 0)
-    *found = entry->plugin;
-}
-
 /* No input of the chain reads files, so take the first installed plugin that does. */
 static bool choose_installed(struct chosen *chosen, struct loader *loader, const struct cli *cli)
 {
-  const struct cof_plugin *plugin = NULL;
-  loader_each(loader, find_loader_plugin, &plugin);
+  const struct cof_plugin *plugin = loader_first(loader, COF_KIND_INPUT, COF_CAP_LOAD);
   if (plugin == NULL) {
     fprintf(stderr, "cofd import: no input plugin that loads files is installed\n");
     return false;

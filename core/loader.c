@@ -474,3 +474,20 @@ void loader_each(struct loader *loader, void (*fn)(void *arg, const struct loade
   }
   free_found(&list);
 }
+
+const struct cof_plugin *loader_first(struct loader *loader, enum cof_kind kind, uint64_t caps)
+{
+  struct found_list list;
+  const struct cof_plugin *first = NULL;
+  find_all(loader, &list);
+  for (size_t i = 0; first == NULL && i < list.count; i++) {
+    const struct found *found = &list.items[i];
+    const struct cof_plugin *plugin = NULL;
+    struct cof_error why;
+    if (found->kind == kind && loader_get(loader, kind, found->name, &plugin, &why) == COF_OK &&
+        (plugin->caps & caps) == caps)
+      first = plugin;
+  }
+  free_found(&list);
+  return first;
+}

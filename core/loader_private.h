@@ -57,6 +57,13 @@ struct loader_entry {
 void loader_each(struct loader *loader, void (*fn)(void *arg, const struct loader_entry *entry),
                  void *arg);
 
+/**
+ * The first plugin of a kind, by name, that has all of `caps`; those behind it are not loaded, and
+ * those that do not load are passed over.
+ * @return owned by the loader; NULL where there is none
+ */
+const struct cof_plugin *loader_first(struct loader *loader, enum cof_kind kind, uint64_t caps);
+
 /** "input", "filter", "storage", "output"; NULL for anything else. */
 const char *kind_name(enum cof_kind kind);
 /** @return 0 for an unknown word */

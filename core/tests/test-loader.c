@@ -273,6 +273,26 @@ static void test_first_directory_wins(void **state)
   support_remove(second);
 }
 
+static void test_first_that_can(void **state)
+{
+  struct fixture *f = *state;
+  char *second = support_directory();
+  support_plugin(second, "bad_magic", "storage/bad-magic.so");
+  char path[512];
+  snprintf(path, sizeof path, "%s:%s", f->directory, second);
+  struct loader *loader = loader_create(path);
+  const struct cof_plugin *plain = loader_first(loader, COF_KIND_STORAGE, 0);
+  assert_non_null(plain);
+  assert_string_equal(plain->name, "plain"); /* past the one that does not load */
+  assert_ptr_equal(loader_first(loader, COF_KIND_STORAGE, plain->caps), plain);
+  assert_null(loader_first(loader, COF_KIND_STORAGE, UINT64_C(1) << 63));
+  const struct cof_plugin *feed = loader_first(loader, COF_KIND_INPUT, 0);
+  assert_non_null(feed);
+  assert_string_equal(feed->name, "feed");
+  loader_destroy(&loader);
+  support_remove(second);
+}
+
 static void test_environment(void **state)
 {
   struct fixture *f = *state;
@@ -313,6 +333,7 @@ int main(void)
                                      WITH_PLUGINS(test_archives),
                                      WITH_PLUGINS(test_missing_ones),
                                      WITH_PLUGINS(test_first_directory_wins),
+                                     WITH_PLUGINS(test_first_that_can),
                                      WITH_PLUGINS(test_environment),
                                      cmocka_unit_test(test_kinds)};
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,16 +75,35 @@ size_t key_name(uint8_t *out, const char *name, size_t len)
   return n;
 }
 
+/* The high bit of the first octet of zero in memory order, and maybe of later octets. */
+static uint64_t zeros(uint64_t octets)
+{
+  const uint64_t low = UINT64_C(0x0101010101010101);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+  octets = __builtin_bswap64(octets);
+#endif
+  return (octets - low) & ~octets & low << 7;
+}
+
+/* Labels are not empty and hold no zero, so that the first two zeros in a row are the ends of the
+   last label and of the name. RocksDB asks this several times of each key. */
 size_t key_name_len(const uint8_t *key, size_t len)
 {
-  const uint8_t *p = key, *end = key + len;
-  while (p < end && *p != 0) {
-    p = memchr(p, 0, (size_t)(end - p));
-    if (p == NULL)
-      return 0;
-    p++;
+  size_t i = 0;
+  if (len != 0 && key[0] == 0)
+    return 1;
+  for (; len - i > 8; i += 8) {
+    uint64_t here, next;
+    memcpy(&here, key + i, 8);
+    memcpy(&next, key + i + 1, 8);
+    uint64_t both = zeros(here | next);
+    if (both != 0)
+      return i + (unsigned)__builtin_ctzll(both) / 8 + 2;
   }
-  return p < end ? (size_t)(p - key) + 1 : 0;
+  for (; i + 1 < len; i++)
+    if ((key[i] | key[i + 1]) == 0)
+      return i + 2;
+  return 0;
 }
 
 /* One label, without its terminator, to its octets. SIZE_MAX: broken escape. */

@@ -99,6 +99,34 @@ static void test_name_round_trip(void **state)
   }
 }
 
+/* Octet by octet. */
+static size_t length_of(const uint8_t *key, size_t len)
+{
+  for (size_t i = 0; i < len; i++)
+    if (key[i] == 0 && (i == 0 || key[i - 1] == 0))
+      return i + 1;
+  return 0;
+}
+
+/* In memory of just its size, so that reading beyond it is seen. */
+static void test_name_length(void **state)
+{
+  (void)state;
+  srand(3);
+  size_t found = 0;
+  for (int i = 0; i < 50000; i++) {
+    size_t len = (size_t)(rand() % 60);
+    uint8_t *key = malloc(len);
+    assert_true(key != NULL || len == 0);
+    for (size_t k = 0; k < len; k++)
+      key[k] = (uint8_t)(rand() % 6 == 0 ? 0 : rand() % 3 == 0 ? 0x80 | rand() % 2 : rand() % 3);
+    assert_int_equal(key_name_len(key, len), length_of(key, len));
+    found += key_name_len(key, len) != 0;
+    free(key);
+  }
+  assert_true(found > 1000 && found < 49000);
+}
+
 /* Below a name is what the range says, and nothing else. */
 static void test_name_ranges(void **state)
 {
@@ -312,9 +340,9 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_name_octets),     cmocka_unit_test(test_name_refused),
       cmocka_unit_test(test_name_round_trip), cmocka_unit_test(test_name_ranges),
-      cmocka_unit_test(test_order),           cmocka_unit_test(test_pairs),
-      cmocka_unit_test(test_long_pair),       cmocka_unit_test(test_pair_refused),
-      cmocka_unit_test(test_broken),          cmocka_unit_test(test_successor),
-      cmocka_unit_test(test_sensor)};
+      cmocka_unit_test(test_name_length),     cmocka_unit_test(test_order),
+      cmocka_unit_test(test_pairs),           cmocka_unit_test(test_long_pair),
+      cmocka_unit_test(test_pair_refused),    cmocka_unit_test(test_broken),
+      cmocka_unit_test(test_successor),       cmocka_unit_test(test_sensor)};
   return cmocka_run_group_tests_name("rocksdb keys", tests, NULL, NULL);
 }
