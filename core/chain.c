@@ -335,6 +335,7 @@ enum cof_result chain_emit(struct chain *c, struct instance *input, struct cof_b
   size_t bytes = cof_batch_bytes(*batch);
   enum cof_result r = COF_OK;
   yield_to_questions(c);
+  priority_offer(PRIORITY_OFFER); /* whatever the plugin did for the batch */
   pthread_mutex_lock(&c->lock);
   if (!has_room(c, bytes))
     metric_add(c->m_pauses, 1);

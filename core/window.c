@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "pages_private.h"
+#include "priority_private.h"
 
 /* A slot holds the upper half of a hash and the index of its record plus one; 0 is free. */
 #define FIRST_SLOTS 1024
@@ -288,6 +289,7 @@ enum window_end window_fold(struct window *w, const struct cof_batch *batch, siz
     } else if (r->via == COF_VIA_LOOPED) {
       counts->looped++;
     } else {
+      priority_offer(1);
       if (window_full(w))
         return WINDOW_FULL;
       if (r->via == COF_VIA_MIXED)

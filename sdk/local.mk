@@ -61,7 +61,7 @@ lib_LTLIBRARIES += %D%/libcofd.la
 	%D%/src/rrtype.c \
 	%D%/src/secret.c \
 	%D%/src/zone.c
-%C%_libcofd_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE -I$(PAGES_DIR) $(JANSSON_CFLAGS) $(LDNS_CFLAGS)
+%C%_libcofd_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE -I$(PAGES_DIR) -I$(PRIORITY_DIR) $(JANSSON_CFLAGS) $(LDNS_CFLAGS)
 # The public functions are exactly those that the installed headers declare, all named cof_*.
 %C%_libcofd_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default -fno-semantic-interposition
 %C%_libcofd_la_LDFLAGS = $(AM_LDFLAGS) $(COFD_UNDEFINED) -version-info 1:0:0 \

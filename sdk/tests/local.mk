@@ -49,6 +49,12 @@ UNIT_TESTS += %D%/test-passivedns
 %C%_test_passivedns_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_passivedns_LDADD = sdk/libcofd.la $(CMOCKA_LIBS)
 
+UNIT_TESTS += %D%/test-priority
+%C%_test_priority_SOURCES = %D%/test-priority.c
+%C%_test_priority_CPPFLAGS = $(AM_CPPFLAGS) -I$(PRIORITY_DIR)
+%C%_test_priority_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_priority_LDADD = $(CMOCKA_LIBS) -lpthread
+
 UNIT_TESTS += %D%/test-split
 # With its own copy, as it is not exported.
 %C%_test_split_SOURCES = %D%/test-split.c sdk/src/follow/split.c sdk/src/follow/split_private.h

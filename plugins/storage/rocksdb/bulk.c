@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "options_private.h"
+#include "priority_private.h"
 #include "write_private.h"
 
 #include <fcntl.h>
@@ -38,6 +39,7 @@ static void add_items(rocksdb_sstfilewriter_t *sst, const struct item *items, si
 {
   for (size_t i = 0; i < count && *error == NULL; i++) {
     item_prefetch(items, count, i + PREFETCH);
+    priority_offer(1);
     add(sst, (const char *)items[i].key, items[i].key_len,
         (const char *)items[i].key + items[i].key_len, items[i].value_len, error);
   }

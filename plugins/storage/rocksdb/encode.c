@@ -7,6 +7,7 @@
 #include "keys_private.h"
 #include "names_private.h"
 #include "pages_private.h"
+#include "priority_private.h"
 #include "value_private.h"
 
 #define CHUNK_SIZE (PAGES_HUGE - sizeof(struct chunk))
@@ -275,6 +276,7 @@ bool writer_encode(struct writer *w, const struct cof_batch *batch)
   for (size_t i = 0; i < count; i++) {
     const struct cof_record *r = cof_batch_at(batch, i);
     size_t encoded = w->count;
+    priority_offer(1);
     if (r->verdict == COF_KEEP && !encode_record(w, i, r))
       return false;
     if (w->with_names && w->count > encoded && !encode_names(w, before))

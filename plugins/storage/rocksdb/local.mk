@@ -20,7 +20,7 @@ noinst_LTLIBRARIES += %D%/libstorage-rocksdb.la
 	%D%/token.c \
 	%D%/value.c %D%/value_private.h \
 	%D%/write.c %D%/write_private.h
-%C%_libstorage_rocksdb_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(PAGES_DIR)
+%C%_libstorage_rocksdb_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(PAGES_DIR) -I$(PRIORITY_DIR)
 %C%_libstorage_rocksdb_la_LIBADD = $(PLUGIN_LIBS) $(ROCKSDB_LIBS)
 
 plugins_storage_LTLIBRARIES += %D%/rocksdb.la

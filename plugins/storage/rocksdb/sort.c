@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "priority_private.h"
+
 /*
  * Radix sort on seven octets of each key at a time, then the same within each run of equal ones on
  * the next seven. Short runs, and keys that are equal for long (rare, and within anybody's power to
@@ -58,9 +60,11 @@ static void radix(struct item *items, size_t count, struct item *scratch)
 {
   size_t counts[8][256];
   memset(counts, 0, sizeof counts);
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; i++) {
+    priority_offer_of(i);
     for (unsigned d = 0; d < 8; d++)
       counts[d][items[i].part >> (8 * d) & 0xff]++;
+  }
   struct item *from = items, *to = scratch;
   for (unsigned d = 0; d < 8; d++) {
     if (counts[d][from[0].part >> (8 * d) & 0xff] == count)
@@ -71,8 +75,10 @@ static void radix(struct item *items, size_t count, struct item *scratch)
       counts[d][v] = at;
       at += n;
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+      priority_offer_of(i);
       to[counts[d][from[i].part >> (8 * d) & 0xff]++] = from[i];
+    }
     struct item *swap = from;
     from = to;
     to = swap;
@@ -83,12 +89,15 @@ static void radix(struct item *items, size_t count, struct item *scratch)
 
 static void sort_at(struct item *items, size_t count, struct item *scratch, size_t depth)
 {
+  priority_offer(1);
   if (depth > DEPTH_MAX) {
     qsort(items, count, sizeof *items, compare);
     return;
   }
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; i++) {
+    priority_offer_of(i);
     items[i].part = part_at(&items[i], depth);
+  }
   if (count <= RUN_SHORT) {
     insertion(items, count);
     return;

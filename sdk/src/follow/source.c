@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "priority_private.h"
+
 /* Octets of one read; of one from a connection, of which there may be many. */
 #define CHUNK      ((size_t)1024 * 1024)
 #define PEER_CHUNK ((size_t)64 * 1024)
@@ -69,6 +71,7 @@ static bool take_object(void *arg, const char *text, size_t len, uint64_t number
   struct cof_error err;
   enum cof_result result;
   size_t before;
+  priority_offer(1);
   /* A batch that recover() changed begins anew. */
   while (before = cof_batch_count(r->batch),
          (result = give_line(r, s, &line, text, len, &err)) == COF_FATAL)
