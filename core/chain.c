@@ -332,10 +332,9 @@ enum cof_result chain_emit(struct chain *c, struct instance *input, struct cof_b
                            uint64_t token, int wait_ms)
 {
   uint64_t until = clock_ns() + (uint64_t)wait_ms * MS;
-  size_t bytes = cof_batch_bytes(*batch);
+  size_t bytes = cof_batch_bytes(*batch), count = cof_batch_count(*batch);
   enum cof_result r = COF_OK;
   yield_to_questions(c);
-  priority_offer(PRIORITY_OFFER); /* whatever the plugin did for the batch */
   pthread_mutex_lock(&c->lock);
   if (!has_room(c, bytes))
     metric_add(c->m_pauses, 1);
@@ -350,6 +349,8 @@ enum cof_result chain_emit(struct chain *c, struct instance *input, struct cof_b
   if (r == COF_AGAIN && wait_ms == 0)
     ask_resume(c, input);
   pthread_mutex_unlock(&c->lock);
+  if (r == COF_OK)
+    priority_offer(count); /* for what the plugin did */
   return r;
 }
 

@@ -59,6 +59,16 @@ check_LTLIBRARIES += %D%/plain.la
 %C%_plain_la_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGIN_NAME='"plain"' -DCAPS=COF_CAP_RRNAME
 %C%_plain_la_LDFLAGS = $(TEST_PLUGIN_LINK)
 %C%_plain_la_LIBADD = $(PLUGIN_LIBS)
+check_LTLIBRARIES += %D%/able.la
+%C%_able_la_SOURCES = %D%/plugin.c %D%/plugin_private.h
+%C%_able_la_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGIN_NAME='"able"'
+%C%_able_la_LDFLAGS = $(TEST_PLUGIN_LINK)
+%C%_able_la_LIBADD = $(PLUGIN_LIBS)
+check_LTLIBRARIES += %D%/zeal.la
+%C%_zeal_la_SOURCES = %D%/plugin.c %D%/plugin_private.h
+%C%_zeal_la_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGIN_NAME='"zeal"' -DCAPS=COF_CAP_RRNAME
+%C%_zeal_la_LDFLAGS = $(TEST_PLUGIN_LINK)
+%C%_zeal_la_LIBADD = $(PLUGIN_LIBS)
 check_LTLIBRARIES += %D%/feed.la
 %C%_feed_la_SOURCES = %D%/plugin.c %D%/plugin_private.h
 %C%_feed_la_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGIN_NAME='"feed"' -DKIND=COF_KIND_INPUT -DOPS='&input_ops'

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <config.h>
 
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -273,22 +274,29 @@ static void test_first_directory_wins(void **state)
   support_remove(second);
 }
 
+/* Storages by name: able, bad-magic, plain, zeal. */
 static void test_first_that_can(void **state)
 {
   struct fixture *f = *state;
   char *second = support_directory();
+  support_plugin(second, "able", "storage/able.so");
   support_plugin(second, "bad_magic", "storage/bad-magic.so");
-  char path[512];
+  support_plugin(second, "zeal", "storage/zeal.so");
+  char path[512], zeal[512];
   snprintf(path, sizeof path, "%s:%s", f->directory, second);
+  snprintf(zeal, sizeof zeal, "%s/storage/zeal.so", second);
   struct loader *loader = loader_create(path);
-  const struct cof_plugin *plain = loader_first(loader, COF_KIND_STORAGE, 0);
-  assert_non_null(plain);
-  assert_string_equal(plain->name, "plain"); /* past the one that does not load */
-  assert_ptr_equal(loader_first(loader, COF_KIND_STORAGE, plain->caps), plain);
-  assert_null(loader_first(loader, COF_KIND_STORAGE, UINT64_C(1) << 63));
-  const struct cof_plugin *feed = loader_first(loader, COF_KIND_INPUT, 0);
-  assert_non_null(feed);
-  assert_string_equal(feed->name, "feed");
+  const struct cof_plugin *found = loader_first(loader, COF_KIND_STORAGE, 0);
+  assert_non_null(found);
+  assert_string_equal(found->name, "able");
+  found = loader_first(loader, COF_KIND_STORAGE, COF_CAP_RRNAME);
+  assert_non_null(found);
+  assert_string_equal(found->name, "plain");
+  assert_null(dlopen(zeal, RTLD_NOW | RTLD_NOLOAD)); /* nor was it looked into */
+  assert_null(loader_first(loader, COF_KIND_STORAGE, COF_CAP_RRNAME | UINT64_C(1) << 63));
+  found = loader_first(loader, COF_KIND_INPUT, 0);
+  assert_non_null(found);
+  assert_string_equal(found->name, "feed");
   loader_destroy(&loader);
   support_remove(second);
 }

@@ -49,7 +49,7 @@ def opened(pid):
     tables = others = 0
     for one in os.listdir("/proc/%d/fd" % pid):
         try:
-            table = os.readlink("/proc/%d/fd/%s" % (pid, one)).endswith(".sst")
+            table = ".sst" in os.readlink("/proc/%d/fd/%s" % (pid, one))  # also one that is deleted
         except FileNotFoundError:  # closed meanwhile
             continue
         tables, others = tables + table, others + (not table)
@@ -272,7 +272,7 @@ def soak(world):
           % (*(len(model) for model in run.models.values()), *higher))
     if grown is not None:
         check(grown[0] <= 64, "memory grew by %d MiB" % grown[0])
-        check(grown[1] <= 4, "descriptors grew by %d" % grown[1])
+        check(grown[1] <= 4, "descriptors grew by %g" % grown[1])
 
 
 if __name__ == "__main__":

@@ -23,8 +23,6 @@
 #define PRIORITY_SLICE 100000
 /** Steps of up to a microsecond after which a thread that yields offers its processor. */
 #define PRIORITY_OFFER 512
-/** How many steps of some nanoseconds are a quarter of that. */
-#define PRIORITY_SMALL 16384
 /** Offers after which a thread looks again whether it yields. */
 #define PRIORITY_LOOK 64
 /** Linux's SCHED_BATCH, which <sched.h> has for programs of GNU alone. */
@@ -74,12 +72,10 @@ static inline int priority_yield(int by)
   return setpriority(PRIO_PROCESS, 0, nice);
 }
 
-/* Whether the thread is nicer than the process, as after priority_yield(). */
+/* Whether the thread yields, in short slices: not where somebody chose a policy for the process. */
 static inline int priority_yields(void)
 {
-  errno = 0;
-  int process = getpriority(PRIO_PROCESS, (id_t)getpid()), own = getpriority(PRIO_PROCESS, 0);
-  return errno == 0 && own > process;
+  return sched_getscheduler(0) == PRIORITY_BATCH && sched_getscheduler(getpid()) == SCHED_OTHER;
 }
 
 /**
@@ -88,11 +84,13 @@ static inline int priority_yields(void)
  * once a thread has come to be preferred because others had more than their share. For loops; call
  * it where no lock is held. An offer costs the thread the rest of its slice (Linux 6.18), hence is
  * for those alone whose slices are short: not for those of RocksDB, who would get next to nothing.
+ * Each source file counts for itself.
  * @param steps  done since the last call, of up to a microsecond each
  */
-static inline void priority_offer(unsigned steps)
+static inline void priority_offer(size_t steps)
 {
-  static _Thread_local unsigned done, looked;
+  static _Thread_local size_t done;
+  static _Thread_local unsigned looked;
   static _Thread_local int yields;
   done += steps;
   if (done < PRIORITY_OFFER)
@@ -102,13 +100,6 @@ static inline void priority_offer(unsigned steps)
     yields = priority_yields();
   if (yields)
     (void)sched_yield();
-}
-
-/** The same of steps that take some nanoseconds each. @param step  its number, from 0 */
-static inline void priority_offer_of(size_t step)
-{
-  if (step % PRIORITY_SMALL == PRIORITY_SMALL - 1)
-    priority_offer(PRIORITY_OFFER / 4);
 }
 
 /** Have the thread run soon once it has something to do, for a short time; or change nothing. */
