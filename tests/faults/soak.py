@@ -45,11 +45,11 @@ class Questions(threading.Thread):
 
 def opened(pid):
     """How many descriptors a process has, and how many more for tables of RocksDB: of these there are
-    more the more is stored."""
+    more the more is stored. One for a table that is deleted is none of these: it might be forgotten."""
     tables = others = 0
     for one in os.listdir("/proc/%d/fd" % pid):
         try:
-            table = ".sst" in os.readlink("/proc/%d/fd/%s" % (pid, one))  # also one that is deleted
+            table = os.readlink("/proc/%d/fd/%s" % (pid, one)).endswith(".sst")
         except FileNotFoundError:  # closed meanwhile
             continue
         tables, others = tables + table, others + (not table)

@@ -82,8 +82,8 @@ static inline int priority_yields(void)
  * Have a thread that yields offer its processor now and then; of others it changes nothing. Without
  * that, the kernel takes a processor away at the ends of its ticks only, each up to 10 ms long,
  * once a thread has come to be preferred because others had more than their share. For loops; call
- * it where no lock is held. An offer costs the thread the rest of its slice (Linux 6.18), hence is
- * for those alone whose slices are short: not for those of RocksDB, who would get next to nothing.
+ * it where no lock is held. By what was measured an offer costs the thread some of its share, the
+ * more the longer its slices are: so it is for those alone whose slices are short.
  * Each source file counts for itself.
  * @param steps  done since the last call, of up to a microsecond each
  */
