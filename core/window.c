@@ -10,6 +10,8 @@
 /* A slot holds the upper half of a hash and the index of its record plus one; 0 is free. */
 #define FIRST_SLOTS 1024
 #define INDEX_BITS  32
+#define MANY_SLOTS  16384
+#define HUGE_SLOTS  (PAGES_HUGE / sizeof(uint64_t))
 /* How far ahead of the record in hand its slot is fetched into the cache, then the record that the
    slot names, and the text of that. */
 #define PREFETCH_SLOT   12
@@ -80,10 +82,12 @@ static struct cof_record *slot_record(const struct window *w, uint64_t slot)
   return cof_batch_at(w->records, (size_t)(slot & UINT32_MAX) - 1);
 }
 
-/* Double the table. The hash is in the records, so that the slots can be laid out anew. */
+/* Double the table, or go on from MANY_SLOTS with a huge page. The hash is in the records, so that
+   the slots can be laid out anew. */
 static bool grow(struct window *w)
 {
-  size_t mask = w->mask * 2 + 1;
+  bool many = w->mask >= MANY_SLOTS - 1 && w->mask < HUGE_SLOTS - 1;
+  size_t mask = many ? HUGE_SLOTS - 1 : w->mask * 2 + 1;
   uint64_t *slots = pages_alloc((mask + 1) * sizeof *slots);
   if (slots == NULL)
     return false;

@@ -115,10 +115,19 @@ char *cof_batch_alloc(struct cof_batch *b, size_t len)
   return p;
 }
 
+/* Once that is huge pages, room for many more: what is not touched costs nothing, whereas a copy
+   touches memory that is soon given up. */
+static size_t more_room(size_t room)
+{
+  bool becomes_huge = room * sizeof(struct cof_record) < PAGES_HUGE &&
+                      2 * room * sizeof(struct cof_record) >= PAGES_HUGE;
+  return becomes_huge ? 8 * room : 2 * room;
+}
+
 static struct cof_record *new_record(struct cof_batch *b)
 {
   if (b->count == b->room) {
-    size_t room = b->room != 0 ? b->room * 2 : FIRST_RECORDS;
+    size_t room = b->room != 0 ? more_room(b->room) : FIRST_RECORDS;
     struct cof_record *records =
         pages_grow(b->records, b->room * sizeof *records, room * sizeof *records);
     if (records == NULL)

@@ -23,7 +23,8 @@ struct writer {
   struct chunk *chunks, *current;
   size_t used;  /**< octets used of `current` */
   size_t bytes; /**< octets of all keys and values */
-  struct item *forward, *reverse;
+  struct item *forward; /**< one piece of memory with `reverse`, `scratch` and `names` */
+  struct item *reverse;
   size_t count, room;   /**< items in each of forward and reverse */
   struct item *scratch; /**< 2 * room: the halves for two sorts at once */
   bool with_names;      /**< there is a forward index; set before encoding */

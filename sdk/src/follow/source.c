@@ -10,7 +10,7 @@
 #include "priority_private.h"
 
 /* Octets of one read; of one from a connection, of which there may be many. */
-#define CHUNK      ((size_t)1024 * 1024)
+#define CHUNK      ((size_t)256 * 1024)
 #define PEER_CHUNK ((size_t)64 * 1024)
 /* Octets after which another file has its turn. */
 #define TURN_OCTETS ((uint64_t)16 * 1024 * 1024)
