@@ -21,8 +21,8 @@ struct refused {
 struct writer {
   struct writer *next; /**< in store.idle */
   struct chunk *chunks, *current;
-  size_t used;  /**< octets used of `current` */
-  size_t bytes; /**< octets of all keys and values */
+  size_t used;          /**< octets used of `current` */
+  size_t bytes;         /**< octets of all keys and values */
   struct item *forward; /**< one piece of memory with `reverse`, `scratch` and `names` */
   struct item *reverse;
   size_t count, room;   /**< items in each of forward and reverse */
