@@ -129,6 +129,13 @@ static void test_growth(void **state)
     assert_int_equal(r->count, 2);
     assert_int_equal(r->time_first, i);
   }
+  assert_false(window_full(w));
+  size_t from = 0;
+  cof_batch_clear(b);
+  add(b, "last.example", "192.0.2.1", 1, NULL);
+  assert_int_equal(window_fold(w, b, &from, &counts), WINDOW_DONE);
+  assert_true(window_full(w));
+  assert_string_equal(get(w, "h19999.example")->rrname, "h19999.example");
   cof_batch_destroy(&b);
   window_destroy(&w);
 }

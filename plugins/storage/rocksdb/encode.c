@@ -93,7 +93,7 @@ static void arena_commit(struct writer *w, size_t len)
   w->bytes += len;
 }
 
-/* All in one piece, which takes fewer huge pages than four. */
+/* All in one piece, which takes fewer huge pages than four; and an octet, for none is no error. */
 static bool make_room(struct writer *w, size_t count)
 {
   if (w->forward != NULL && count <= w->room && (w->names != NULL || !w->with_names))
