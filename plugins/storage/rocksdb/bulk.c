@@ -21,54 +21,84 @@
 #define PREFETCH 8
 /* Files that are ingested at once. */
 #define PARTS_MAX 3
+/* Sequences of items that go into one file. */
+#define RUNS_MAX 2
 
 typedef void (*sst_fn)(rocksdb_sstfilewriter_t *, const char *, size_t, const char *, size_t,
                        char **);
+
+/* Items in key order. */
+struct run {
+  const struct item *items;
+  size_t count;
+  sst_fn add;
+};
 
 /* An SST file: a part of what the writer holds. */
 struct part {
   const struct store *store;
   struct writer *writer;
-  void (*fill)(struct writer *, rocksdb_sstfilewriter_t *, char **error); /* sorts, then adds */
+  rocksdb_column_family_handle_t *family;
+  void (*sort)(struct writer *);
+  size_t (*runs)(const struct writer *, struct run runs[RUNS_MAX]); /* once sorted, in key order */
   char *path;
   char *error; /* of RocksDB; NULL: it is built */
 };
 
-static void add_items(rocksdb_sstfilewriter_t *sst, const struct item *items, size_t count,
-                      sst_fn add, char **error)
+static size_t names_runs(const struct writer *w, struct run runs[RUNS_MAX])
 {
-  for (size_t i = 0; i < count && *error == NULL; i++) {
-    item_prefetch(items, count, i + PREFETCH);
-    priority_offer(1);
-    add(sst, (const char *)items[i].key, items[i].key_len,
-        (const char *)items[i].key + items[i].key_len, items[i].value_len, error);
-  }
+  runs[0] = (struct run){w->names, w->names_count, rocksdb_sstfilewriter_put};
+  return 1;
 }
 
-static void fill_names(struct writer *w, rocksdb_sstfilewriter_t *sst, char **error)
+static size_t forward_runs(const struct writer *w, struct run runs[RUNS_MAX])
 {
-  writer_sort_names(w);
-  add_items(sst, w->names, w->names_count, rocksdb_sstfilewriter_put, error);
+  runs[0] = (struct run){w->forward, w->count, rocksdb_sstfilewriter_merge};
+  return 1;
 }
 
-static void fill_forward(struct writer *w, rocksdb_sstfilewriter_t *sst, char **error)
+static size_t sights_runs(const struct writer *w, struct run runs[RUNS_MAX])
 {
-  writer_sort_forward(w);
-  add_items(sst, w->forward, w->count, rocksdb_sstfilewriter_merge, error);
-}
-
-static void fill_sights(struct writer *w, rocksdb_sstfilewriter_t *sst, char **error)
-{
-  writer_sort_sights(w);
-  add_items(sst, w->sights, w->sights_count, rocksdb_sstfilewriter_merge, error);
+  runs[0] = (struct run){w->sights, w->sights_count, rocksdb_sstfilewriter_merge};
+  return 1;
 }
 
 /* And the counters, whose space follows. */
-static void fill_reverse(struct writer *w, rocksdb_sstfilewriter_t *sst, char **error)
+static size_t reverse_runs(const struct writer *w, struct run runs[RUNS_MAX])
 {
-  writer_sort_reverse(w);
-  add_items(sst, w->reverse, w->count, rocksdb_sstfilewriter_put, error);
-  add_items(sst, w->stats, w->stats_count, rocksdb_sstfilewriter_merge, error);
+  runs[0] = (struct run){w->reverse, w->count, rocksdb_sstfilewriter_put};
+  runs[1] = (struct run){w->stats, w->stats_count, rocksdb_sstfilewriter_merge};
+  return 2;
+}
+
+static void add_items(rocksdb_sstfilewriter_t *sst, const struct run *run, char **error)
+{
+  for (size_t i = 0; i < run->count && *error == NULL; i++) {
+    const struct item *it = &run->items[i];
+    item_prefetch(run->items, run->count, i + PREFETCH);
+    priority_offer(1);
+    run->add(sst, (const char *)it->key, it->key_len, (const char *)it->key + it->key_len,
+             it->value_len, error);
+  }
+}
+
+/* Nothing is stored between the first and the last key, roughly: what little there is may be taken
+   for nothing. RocksDB puts such a file where what has settled is, and does not compact it again
+   until others overlap it: the first of a database, and those of records that come in order. */
+static bool lies_apart(const struct part *part, const struct run *run)
+{
+  if (run->count == 0)
+    return false;
+  const struct item *first = &run->items[0], *last = &run->items[run->count - 1];
+  const char *from = (const char *)first->key, *to = (const char *)last->key;
+  size_t from_len = first->key_len, to_len = last->key_len;
+  uint64_t size = 0;
+  char *error = NULL;
+  rocksdb_approximate_sizes_cf(part->store->db, part->family, 1, &from, &from_len, &to, &to_len,
+                               &size, &error);
+  bool apart = error == NULL && size == 0;
+  rocksdb_free(error);
+  return apart;
 }
 
 static bool asked_lately(const struct store *s)
@@ -91,10 +121,14 @@ static void *build(void *arg)
 {
   struct part *part = arg;
   const struct store *s = part->store;
-  rocksdb_sstfilewriter_t *sst = rocksdb_sstfilewriter_create(s->env_options, s->sst_options);
+  struct run runs[RUNS_MAX];
+  part->sort(part->writer);
+  size_t count = part->runs(part->writer, runs);
+  rocksdb_sstfilewriter_t *sst = rocksdb_sstfilewriter_create(
+      s->env_options, lies_apart(part, &runs[0]) ? s->settled_options : s->sst_options);
   rocksdb_sstfilewriter_open(sst, part->path, &part->error);
-  if (part->error == NULL)
-    part->fill(part->writer, sst, &part->error);
+  for (size_t i = 0; i < count && part->error == NULL; i++)
+    add_items(sst, &runs[i], &part->error);
   if (part->error == NULL)
     rocksdb_sstfilewriter_finish(sst, &part->error);
   rocksdb_sstfilewriter_destroy(sst);
@@ -147,14 +181,14 @@ static bool choose_paths(struct store *s, struct part *parts, size_t count)
 
 /* All of the files or none. */
 static enum cof_result ingest_built(struct store *s, const struct part *parts, size_t count,
-                                    rocksdb_column_family_handle_t *family, struct cof_error *err)
+                                    struct cof_error *err)
 {
   const char *paths[PARTS_MAX];
   char *error = NULL;
   for (size_t i = 0; i < count; i++)
     paths[i] = parts[i].path;
   wait_for_compaction(s);
-  rocksdb_ingest_external_file_cf(s->db, family, paths, count, s->ingest_options, &error);
+  rocksdb_ingest_external_file_cf(s->db, parts[0].family, paths, count, s->ingest_options, &error);
   return error == NULL ? COF_OK : db_error(error, "cannot ingest a file", err);
 }
 
@@ -173,15 +207,16 @@ static enum cof_result build_result(const struct part *parts, size_t count, stru
   return result;
 }
 
+/* Files of one column family. */
 static enum cof_result ingest(struct store *s, struct part *parts, size_t count,
-                              rocksdb_column_family_handle_t *family, struct cof_error *err)
+                              struct cof_error *err)
 {
   enum cof_result result = COF_OK;
   if (choose_paths(s, parts, count)) {
     build_all(parts, count);
     result = build_result(parts, count, err);
     if (result == COF_OK)
-      result = ingest_built(s, parts, count, family, err);
+      result = ingest_built(s, parts, count, err);
     for (size_t i = 0; i < count && result != COF_OK; i++)
       unlink(parts[i].path);
   } else {
@@ -196,13 +231,14 @@ static enum cof_result ingest(struct store *s, struct part *parts, size_t count,
    not be found by it. */
 enum cof_result bulk_write(struct store *s, struct writer *w, struct cof_error *err)
 {
-  struct part names = {.store = s, .writer = w, .fill = fill_names};
-  struct part records[PARTS_MAX] = {{.store = s, .writer = w, .fill = fill_forward},
-                                    {.store = s, .writer = w, .fill = fill_reverse},
-                                    {.store = s, .writer = w, .fill = fill_sights}};
+  struct part names = {s, w, s->names, writer_sort_names, names_runs, NULL, NULL};
+  struct part records[PARTS_MAX] = {
+      {s, w, s->family, writer_sort_forward, forward_runs, NULL, NULL},
+      {s, w, s->family, writer_sort_reverse, reverse_runs, NULL, NULL},
+      {s, w, s->family, writer_sort_sights, sights_runs, NULL, NULL}};
   size_t count = w->sights_count != 0 ? PARTS_MAX : PARTS_MAX - 1;
   enum cof_result result = COF_OK;
   if (s->names != NULL && w->names_count != 0)
-    result = ingest(s, &names, 1, s->names, err);
-  return result == COF_OK ? ingest(s, records, count, s->family, err) : result;
+    result = ingest(s, &names, 1, err);
+  return result == COF_OK ? ingest(s, records, count, err) : result;
 }

@@ -225,7 +225,8 @@ static void create_options(struct store *s)
 {
   s->cache = rocksdb_cache_create_lru((size_t)s->conf->cache_size);
   s->options = options_database(s->conf, s->cache);
-  s->sst_options = options_sst(s->conf, s->cache);
+  s->sst_options = options_sst(s->conf, s->cache, false);
+  s->settled_options = options_sst(s->conf, s->cache, true);
   s->filter = expire_make_filter(s);
   if (s->filter != NULL)
     rocksdb_options_set_compaction_filter(s->options, s->filter);
@@ -369,6 +370,7 @@ void db_close(struct store *s)
     return;
   rocksdb_options_destroy(s->options);
   rocksdb_options_destroy(s->sst_options);
+  rocksdb_options_destroy(s->settled_options);
   if (s->filter != NULL)
     rocksdb_compactionfilter_destroy(s->filter);
   s->filter = NULL;

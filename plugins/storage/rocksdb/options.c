@@ -12,6 +12,7 @@
 #define INFO_LOG_HEADER  5
 #define COMPACT_AT_FILES 12
 #define ZSTD_LEVEL       3
+#define LEVELS           7 /* RocksDB's own number of them */
 
 static char *prefix_transform(void *state, const char *key, size_t len, size_t *prefix_len)
 {
@@ -75,9 +76,21 @@ static rocksdb_options_t *common(const struct conf *conf, rocksdb_cache_t *cache
       o, rocksdb_slicetransform_create(NULL, prefix_destroy, prefix_transform, prefix_in_domain,
                                        prefix_in_range, prefix_name));
   set_tables(o, cache, filter, parts);
-  rocksdb_options_set_compression(o, conf->compression == CONF_NONE ? rocksdb_no_compression
-                                                                    : rocksdb_lz4_compression);
+  rocksdb_options_set_compression(o, conf->compression == CONF_LZ4 ? rocksdb_lz4_compression
+                                                                   : rocksdb_no_compression);
   return o;
+}
+
+/* What has just come is compacted soon, and there are few such files: they are not compressed. All
+   that compaction writes is. */
+static void compress_settled(rocksdb_options_t *o)
+{
+  int levels[LEVELS];
+  for (size_t i = 0; i < LEVELS; i++)
+    levels[i] = i == 0 ? rocksdb_no_compression : rocksdb_lz4_compression;
+  rocksdb_options_set_compression_per_level(o, levels, LEVELS);
+  rocksdb_options_set_bottommost_compression(o, rocksdb_zstd_compression);
+  rocksdb_options_set_bottommost_compression_options(o, -14, ZSTD_LEVEL, 0, 0, 1);
 }
 
 /* Compaction can wait, and takes what files have gathered meanwhile at once; ingest and queries
@@ -111,16 +124,19 @@ rocksdb_options_t *options_database(const struct conf *conf, rocksdb_cache_t *ca
   /* Its settings at opening alone: a RocksDB with assertions compiled in, as Debian's is, ends the
      process at the second line that a full disk refuses. */
   rocksdb_options_set_info_log_level(o, INFO_LOG_HEADER);
-  if (conf->compression == CONF_ZSTD) {
-    rocksdb_options_set_bottommost_compression(o, rocksdb_zstd_compression);
-    rocksdb_options_set_bottommost_compression_options(o, -14, ZSTD_LEVEL, 0, 0, 1);
-  }
+  if (conf->compression == CONF_ZSTD)
+    compress_settled(o);
   return o;
 }
 
-/* Files that are ingested mostly live until the next compaction: cheap filters, fast compression.
-   Every question looks into each, which takes less time where index and filter are in one piece. */
-rocksdb_options_t *options_sst(const struct conf *conf, rocksdb_cache_t *cache)
+/* Files that are ingested mostly live until the next compaction: cheap filters, and compressed only
+   where all is to be by LZ4. Every question looks into each, which takes less time where index and
+   filter are in one piece. */
+rocksdb_options_t *options_sst(const struct conf *conf, rocksdb_cache_t *cache, bool settled)
 {
-  return common(conf, cache, rocksdb_filterpolicy_create_bloom_full(FILTER_BITS), false);
+  rocksdb_options_t *o =
+      common(conf, cache, rocksdb_filterpolicy_create_bloom_full(FILTER_BITS), false);
+  if (settled && conf->compression == CONF_ZSTD)
+    rocksdb_options_set_compression(o, rocksdb_lz4_compression);
+  return o;
 }

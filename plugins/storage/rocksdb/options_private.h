@@ -16,7 +16,8 @@
 /** Options of the database; the caller destroys them. */
 rocksdb_options_t *options_database(const struct conf *conf, rocksdb_cache_t *cache);
 
-/** Options of SST files built for ingestion; the caller destroys them. */
-rocksdb_options_t *options_sst(const struct conf *conf, rocksdb_cache_t *cache);
+/** Options of SST files built for ingestion, to be compacted soon, or where they have settled at
+   once; the caller destroys them. */
+rocksdb_options_t *options_sst(const struct conf *conf, rocksdb_cache_t *cache, bool settled);
 
 #endif

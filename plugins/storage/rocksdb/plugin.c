@@ -48,8 +48,9 @@ static const struct cof_option options[] = {
      .type = COF_OPT_BOOL,
      COF_FIELD(struct conf, sync)},
     {.name = "compression",
-     .help = "of the data on disk: zstd for what has settled and lz4 for what is new, lz4 for all, "
-             "or none",
+     .help =
+         "of the data on disk: zstd for what has settled, lz4 for what is on its way there, and "
+         "none for what is new; or lz4 for all; or none",
      .dflt = "zstd",
      .type = COF_OPT_ENUM,
      .choices = compressions,

@@ -43,8 +43,8 @@ struct store {
 
   rocksdb_t *db; /**< NULL while closed; use it between db_enter() and db_leave() alone */
   rocksdb_column_family_handle_t *family;
-  rocksdb_column_family_handle_t *names; /**< the forward index; NULL: none */
-  rocksdb_options_t *options, *sst_options;
+  rocksdb_column_family_handle_t *names;                      /**< the forward index; NULL: none */
+  rocksdb_options_t *options, *sst_options, *settled_options; /**< the latter two of SST files */
   rocksdb_cache_t *cache;
   rocksdb_envoptions_t *env_options;
   rocksdb_writeoptions_t *write_options;

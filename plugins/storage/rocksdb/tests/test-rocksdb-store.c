@@ -17,6 +17,9 @@
 #include "host_private.h"
 #include "model_private.h"
 
+#define BATCHES       3
+#define BATCH_RECORDS 4000
+
 static int setup(void **state)
 {
   struct test_host *h = malloc(sizeof *h);
@@ -557,10 +560,17 @@ static void test_tallies_alone(void **state)
   cof_batch_destroy(&b);
 }
 
+static void wait_settled(struct test_host *h)
+{
+  const struct timespec step = {.tv_nsec = 10000000};
+  for (int i = 0; i < 6000 && db_number(h->self, "rocksdb.num-files-at-level0") != 0; i++)
+    nanosleep(&step, NULL);
+  assert_int_equal(db_number(h->self, "rocksdb.num-files-at-level0"), 0);
+}
+
 /* What an earlier process left in several files becomes one, without a write. */
 static void test_settle(void **state)
 {
-  const struct timespec step = {.tv_nsec = 10000000};
   struct test_host *h = *state;
   struct cof_batch *b = cof_batch_create();
   h->conf.bulk_records = 1;
@@ -574,11 +584,70 @@ static void test_settle(void **state)
   assert_true(db_number(h->self, "rocksdb.num-files-at-level0") > 1);
   assert_int_equal(test_host_stop(h), COF_OK);
   start(h);
-  for (int i = 0; i < 6000 && db_number(h->self, "rocksdb.num-files-at-level0") != 0; i++)
-    nanosleep(&step, NULL);
-  assert_int_equal(db_number(h->self, "rocksdb.num-files-at-level0"), 0);
+  wait_settled(h);
   assert_int_equal(count(h, question(COF_QUERY_ALL, NULL)), 3);
   cof_batch_destroy(&b);
+}
+
+/* Batches whose records lie among those of others, or all behind them. */
+static void write_batches(struct test_host *h, bool among)
+{
+  for (int batch = 0; batch < BATCHES; batch++) {
+    struct cof_batch *b = cof_batch_create();
+    for (int i = 0; i < BATCH_RECORDS; i++) {
+      char name[64], rdata[64];
+      int n = among ? i * BATCHES + batch : batch * BATCH_RECORDS + i;
+      snprintf(name, sizeof name, "host-%06d.example.com", n);
+      snprintf(rdata, sizeof rdata, "\"a text that is compressed %06d\"", n);
+      add(b, name, COF_TYPE_TXT, rdata);
+    }
+    write_all(h, b);
+    cof_batch_destroy(&b);
+  }
+}
+
+struct sizes {
+  uint64_t fresh, settled;
+};
+
+/* Octets of all files, as they were ingested and once they were compacted. */
+static struct sizes sizes_with(struct test_host *h, enum conf_compression compression, bool among)
+{
+  struct sizes sizes;
+  test_remove(h->conf.path);
+  test_host_init(h, test_directory());
+  h->conf.bulk_records = 1;
+  h->conf.compression = (int)compression;
+  start(h);
+  write_batches(h, among);
+  sizes.fresh = db_number(h->self, "rocksdb.total-sst-files-size");
+  assert_int_equal(test_host_stop(h), COF_OK);
+  start(h);
+  wait_settled(h);
+  sizes.settled = db_number(h->self, "rocksdb.total-sst-files-size");
+  assert_int_equal(count(h, question(COF_QUERY_ALL, NULL)), BATCHES * BATCH_RECORDS);
+  assert_int_equal(test_host_stop(h), COF_OK);
+  return sizes;
+}
+
+static void test_compression(void **state)
+{
+  struct test_host *h = *state;
+  struct sizes zstd = sizes_with(h, CONF_ZSTD, true), lz4 = sizes_with(h, CONF_LZ4, true),
+               none = sizes_with(h, CONF_NONE, true);
+  assert_true(lz4.fresh < none.fresh * 2 / 3);
+  assert_true(lz4.fresh < zstd.fresh && zstd.fresh < none.fresh); /* but for the first it is new */
+  assert_true(zstd.fresh > none.fresh * 2 / 3);
+  assert_true(zstd.settled < lz4.settled && lz4.settled < none.settled * 2 / 3);
+}
+
+/* Files that RocksDB takes for settled at once. */
+static void test_compression_in_order(void **state)
+{
+  struct test_host *h = *state;
+  struct sizes zstd = sizes_with(h, CONF_ZSTD, false), none = sizes_with(h, CONF_NONE, false);
+  assert_true(zstd.fresh < none.fresh * 2 / 3);
+  assert_true(zstd.settled < none.settled * 2 / 3);
 }
 
 static void expect_open(struct test_host *h, struct cof_query q, enum cof_result expected)
@@ -1043,6 +1112,7 @@ int main(void)
       STORE_TEST(test_text),          STORE_TEST(test_refused_records),
       STORE_TEST(test_empty),         STORE_TEST(test_tallies_alone),
       STORE_TEST(test_bad_questions), STORE_TEST(test_settle),
+      STORE_TEST(test_compression),   STORE_TEST(test_compression_in_order),
       STORE_TEST(test_tokens),        STORE_TEST(test_deadline),
       STORE_TEST(test_snapshot),      STORE_TEST(test_locked),
       STORE_TEST(test_layout),        STORE_TEST(test_foreign),
