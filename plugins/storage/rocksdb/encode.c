@@ -11,7 +11,8 @@
 #include "value_private.h"
 
 #define CHUNK_SIZE (PAGES_HUGE - sizeof(struct chunk))
-#define KEEP_BYTES ((size_t)64 * 1024 * 1024)
+/* Of each arena, between writes. */
+#define KEEP_BYTES ((size_t)32 * 1024 * 1024)
 
 struct chunk {
   struct chunk *next;
@@ -38,7 +39,8 @@ void writer_destroy(struct writer **writer)
   struct writer *w = *writer;
   if (w == NULL)
     return;
-  free_chunks(&w->chunks);
+  free_chunks(&w->keys.chunks);
+  free_chunks(&w->reverse_keys.chunks);
   free(w->forward);
   free(w->sights);
   free(w->stats);
@@ -47,18 +49,24 @@ void writer_destroy(struct writer **writer)
   *writer = NULL;
 }
 
-void writer_clear(struct writer *w)
+static void arena_clear(struct arena *a)
 {
   size_t kept = 0;
-  for (struct chunk **link = &w->chunks; *link != NULL; link = &(*link)->next) {
+  for (struct chunk **link = &a->chunks; *link != NULL; link = &(*link)->next) {
     kept += (*link)->size;
     if (kept > KEEP_BYTES) {
       free_chunks(link);
       break;
     }
   }
-  w->current = w->chunks;
-  w->used = 0;
+  a->current = a->chunks;
+  a->used = 0;
+}
+
+void writer_clear(struct writer *w)
+{
+  arena_clear(&w->keys);
+  arena_clear(&w->reverse_keys);
   w->bytes = 0;
   w->count = 0;
   w->names_count = 0;
@@ -68,11 +76,11 @@ void writer_clear(struct writer *w)
 }
 
 /* At least `need` octets at the end of the arena; arena_commit() takes what was used of them. */
-static uint8_t *arena_reserve(struct writer *w, size_t need)
+static uint8_t *arena_reserve(struct arena *a, size_t need)
 {
-  if (w->current != NULL && w->current->size - w->used >= need)
-    return w->current->bytes + w->used;
-  struct chunk **link = w->current != NULL ? &w->current->next : &w->chunks;
+  if (a->current != NULL && a->current->size - a->used >= need)
+    return a->current->bytes + a->used;
+  struct chunk **link = a->current != NULL ? &a->current->next : &a->chunks;
   if (*link == NULL || (*link)->size < need) {
     size_t size = need > CHUNK_SIZE ? need : CHUNK_SIZE;
     struct chunk *c = pages_alloc(sizeof *c + size);
@@ -82,14 +90,14 @@ static uint8_t *arena_reserve(struct writer *w, size_t need)
     c->next = *link;
     *link = c;
   }
-  w->current = *link;
-  w->used = 0;
-  return w->current->bytes;
+  a->current = *link;
+  a->used = 0;
+  return a->current->bytes;
 }
 
-static void arena_commit(struct writer *w, size_t len)
+static void arena_commit(struct writer *w, struct arena *a, size_t len)
 {
-  w->used += len;
+  a->used += len;
   w->bytes += len;
 }
 
@@ -132,14 +140,14 @@ static bool refuse(struct writer *w, size_t index, const char *reason)
 static bool encode_name(struct writer *w, enum names_class class, const uint8_t *name, size_t len,
                         struct item *before)
 {
-  uint8_t *key = arena_reserve(w, 1 + len);
+  uint8_t *key = arena_reserve(&w->keys, 1 + len);
   if (key == NULL)
     return false;
   key[0] = (uint8_t) class;
   if (key_name_flip(name, len, key + 1) == 0 ||
       (before->key_len == 1 + len && memcmp(before->key, key, 1 + len) == 0))
     return true;
-  arena_commit(w, 1 + len);
+  arena_commit(w, &w->keys, 1 + len);
   *before = (struct item){.key = key, .key_len = (uint32_t)(1 + len)};
   w->names[w->names_count++] = *before;
   return true;
@@ -158,22 +166,21 @@ static bool encode_names(struct writer *w, struct item before[2])
          encode_name(w, NAMES_TARGET, r.target, r.target_len, &before[1]);
 }
 
-/* Forward key, its value, reverse key: one behind the other in the arena. */
 static bool encode_record(struct writer *w, size_t index, const struct cof_record *r)
 {
   if (!change_valid(r))
     return refuse(w, index, "times or counts are out of range");
-  size_t room = key_forward_bound(r) + CHANGE_MAX, forward_len, reverse_len;
-  uint8_t *forward = arena_reserve(w, room + key_reverse_bound(r));
-  if (forward == NULL)
+  size_t forward_len, reverse_len;
+  uint8_t *forward = arena_reserve(&w->keys, key_forward_bound(r) + CHANGE_MAX);
+  uint8_t *reverse = arena_reserve(&w->reverse_keys, key_reverse_bound(r));
+  if (forward == NULL || reverse == NULL)
     return false;
-  const char *reason = key_pair(r, forward, &forward_len, forward + room, &reverse_len);
+  const char *reason = key_pair(r, forward, &forward_len, reverse, &reverse_len);
   if (reason != NULL)
     return refuse(w, index, reason);
   size_t value_len = change_put(forward + forward_len, r);
-  uint8_t *reverse = forward + forward_len + value_len;
-  memmove(reverse, forward + room, reverse_len);
-  arena_commit(w, forward_len + value_len + reverse_len);
+  arena_commit(w, &w->keys, forward_len + value_len);
+  arena_commit(w, &w->reverse_keys, reverse_len);
   w->forward[w->count] = (struct item){
       .key = forward, .key_len = (uint32_t)forward_len, .value_len = (uint32_t)value_len};
   w->reverse[w->count] = (struct item){.key = reverse, .key_len = (uint32_t)reverse_len};
@@ -199,7 +206,7 @@ static bool encode_sight(struct writer *w, const struct cof_record *sight)
 {
   const struct item *forward = &w->forward[w->count - 1];
   size_t tail_len = forward->key_len - 1;
-  uint8_t *key = arena_reserve(w, KEY_HEAD_MAX + tail_len + CHANGE_MAX);
+  uint8_t *key = arena_reserve(&w->keys, KEY_HEAD_MAX + tail_len + CHANGE_MAX);
   struct item *item = key != NULL ? new_sight(w) : NULL;
   if (item == NULL)
     return false;
@@ -207,7 +214,7 @@ static bool encode_sight(struct writer *w, const struct cof_record *sight)
   memcpy(key + len, forward->key + 1, tail_len);
   len += tail_len;
   size_t value_len = change_put(key + len, sight);
-  arena_commit(w, len + value_len);
+  arena_commit(w, &w->keys, len + value_len);
   *item = (struct item){.key = key, .key_len = (uint32_t)len, .value_len = (uint32_t)value_len};
   return true;
 }
@@ -226,13 +233,13 @@ static bool encode_counter(struct writer *w, const char *key, size_t key_len, ui
 {
   if (counter == 0)
     return true;
-  uint8_t *p = arena_reserve(w, 1 + key_len + VARINT_MAX);
+  uint8_t *p = arena_reserve(&w->keys, 1 + key_len + VARINT_MAX);
   if (p == NULL)
     return false;
   p[0] = KEY_STATS;
   memcpy(p + 1, key, key_len);
   size_t value_len = varint_put(p + 1 + key_len, counter);
-  arena_commit(w, 1 + key_len + value_len);
+  arena_commit(w, &w->keys, 1 + key_len + value_len);
   w->stats[w->stats_count++] =
       (struct item){.key = p, .key_len = (uint32_t)(1 + key_len), .value_len = (uint32_t)value_len};
   return true;

@@ -17,13 +17,18 @@ struct refused {
   const char *reason;
 };
 
+struct arena {
+  struct chunk *chunks, *current;
+  size_t used; /**< octets used of `current` */
+};
+
 /** Scratch memory of one write. */
 struct writer {
-  struct writer *next; /**< in store.idle */
-  struct chunk *chunks, *current;
-  size_t used;          /**< octets used of `current` */
-  size_t bytes;         /**< octets of all keys and values */
-  struct item *forward; /**< one piece of memory with `reverse`, `scratch` and `names` */
+  struct writer *next;       /**< in store.idle */
+  struct arena keys;         /**< keys with their values, but for those of `reverse` */
+  struct arena reverse_keys; /**< apart, since two threads read either in key order */
+  size_t bytes;              /**< octets of all keys and values */
+  struct item *forward;      /**< one piece of memory with `reverse`, `scratch` and `names` */
   struct item *reverse;
   size_t count, room;   /**< items in each of forward and reverse */
   struct item *scratch; /**< 2 * room: the halves for two sorts at once */
