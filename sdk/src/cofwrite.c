@@ -11,7 +11,7 @@ static char *put(char *p, const char *text, size_t len)
   memcpy(p, text, len);
   return p + len;
 }
-#define PUT(p, literal) put(p, literal, sizeof literal - 1)
+#define PUT(p, literal) put(p, literal, sizeof(literal) - 1)
 
 /* Two digits at a time: a division takes longer than all else here. */
 static char *put_number(char *p, uint64_t n)

@@ -205,16 +205,19 @@ static bool canon_collapsed(struct rdata_work *w)
 static bool canon_uncollapsed(struct rdata_work *w)
 {
   char text[COF_RDATA_MAX];
-  struct rdata_work collapse = *w;
+  struct rdata_work collapse = *w, collapsed = *w;
   collapse.out = text;
   collapse.n = 0;
   if (!canon_text(&collapse)) {
     w->full = collapse.full;
     return false;
   }
-  w->p = text;
-  w->end = text + collapse.n;
-  return canon_collapsed(w);
+  collapsed.p = text;
+  collapsed.end = text + collapse.n;
+  bool ok = canon_collapsed(&collapsed);
+  w->n = collapsed.n;
+  w->full = collapsed.full;
+  return ok;
 }
 
 static bool canon_lax(struct rdata_work *w)

@@ -43,8 +43,8 @@ static bool same_key(const char *text, size_t len, const char *key)
    have another form is taken by its name alone. */
 static bool read_key(const char *text, size_t len, uint16_t *key)
 {
-  for (uint16_t i = 0; i < KEYS; i++) {
-    *key = i;
+  for (size_t i = 0; i < KEYS; i++) {
+    *key = (uint16_t)i;
     if (same_key(text, len, keys[i]))
       return true;
   }

@@ -56,6 +56,9 @@ enum cof_follow_socket { COF_FOLLOW_STREAM = 0, COF_FOLLOW_DATAGRAM };
 /** Words for COF_FOLLOW_SOCKET_OPTIONS. */
 extern const char *const cof_follow_socket_types[];
 
+/* Their arguments are types and fields, which take no parentheses.
+   NOLINTBEGIN(bugprone-macro-parentheses) */
+
 /**
  * Rows of an option table: `structure` is the plugin's configuration, `field` its struct
  * cof_follow_conf, `following` the default of `follow`, "yes" or "no".
@@ -166,6 +169,8 @@ extern const char *const cof_follow_socket_types[];
     .dflt = "0s", .type = COF_OPT_DURATION, .max = INT64_C(7) * 86400000,                          \
     COF_FIELD(structure, field.peer_timeout)                                                       \
   }
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /**
  * Check across these options: something to read has to be named, and the socket's options have to
