@@ -25,7 +25,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 COFD = os.environ.get("COFD") or os.path.join(TOP, "build/dev/core/cofd")
 SAMPLE = os.path.join(TOP, "tests/data/sample.ndjson")
-SANITIZED = os.environ.get("COFD_SANITIZE", "") not in ("", "no")
+# Slower by much, and keeps what is freed: by sanitizers, or valgrind.
+SANITIZED = os.environ.get("COFD_SANITIZE", "") not in ("", "no") or \
+    "COFD_VALGRIND" in os.environ
 DEADLINE = float(os.environ.get("COFD_TEST_DEADLINE", "240" if SANITIZED else "90"))
 REPORT = re.compile(r"runtime error:|ERROR: \w+Sanitizer|WARNING: \w+Sanitizer")
 PR_SET_PDEATHSIG = 1

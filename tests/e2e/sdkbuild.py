@@ -4,13 +4,14 @@ import os
 import shlex
 import subprocess
 
-from cofdtest import COFD, SANITIZED, TOP, check, die_with_parent
+from cofdtest import COFD, TOP, check, die_with_parent
 
 BUILD = os.environ.get("COFD_BUILD") or os.path.dirname(os.path.dirname(COFD))
 CC = shlex.split(os.environ.get("COFD_CC") or "cc")
 SDK = os.path.join(TOP, "sdk")
-SANITIZE = ["-fsanitize=" + os.environ["COFD_SANITIZE"], "-fno-omit-frame-pointer"] \
-    if SANITIZED else []
+SANITIZERS = os.environ.get("COFD_SANITIZE", "")
+SANITIZE = ["-fsanitize=" + SANITIZERS, "-fno-omit-frame-pointer"] \
+    if SANITIZERS not in ("", "no") else []
 FLAGS = ["-std=gnu11", "-g", "-O1", "-fPIC", "-Wall", "-Wextra"] + SANITIZE
 
 

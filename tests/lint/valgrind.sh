@@ -24,8 +24,8 @@ make -C "$build" --no-print-directory -s -j"$(nproc)" unit-tests
 
 run() {
   case $1 in
-    *.py) COFD=$out/cofd COFD_PLUGIN_PATH=$build/plugins COFD_BUILD=$build COFD_TEST_DEADLINE=600 \
-      python3 "$top/$1" ;;
+    *.py) COFD=$out/cofd COFD_PLUGIN_PATH=$build/plugins COFD_BUILD=$build COFD_VALGRIND=1 \
+      COFD_TEST_DEADLINE=600 python3 "$top/$1" ;;
     *) (cd "$build" && srcdir=$top CMOCKA_MESSAGE_OUTPUT=TAP "$top/tests/run-unit" \
       ./libtool --mode=execute $call "$1") ;;
   esac
