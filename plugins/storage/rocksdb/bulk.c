@@ -84,7 +84,9 @@ static void add_items(rocksdb_sstfilewriter_t *sst, const struct run *run, char 
 
 /* Nothing is stored between the first and the last key, roughly: what little there is may be taken
    for nothing. RocksDB puts such a file where what has settled is, and does not compact it again
-   until others overlap it: the first of a database, and those of records that come in order. */
+   until others overlap it: the first of a database, and those of records that come in order. Of
+   reverse keys it does so with the first alone, as the counters are in every file; LZ4 for those
+   after it does no harm. */
 static bool lies_apart(const struct part *part, const struct run *run)
 {
   if (run->count == 0)
